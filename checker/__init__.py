@@ -1,0 +1,1 @@
+"""Classes of instructions, theorems, witnesses and reports."""

@@ -1,0 +1,1 @@
+"""Descriptions of instruction set architectures (data)."""

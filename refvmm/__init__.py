@@ -1,0 +1,1 @@
+"""The reference virtual machine monitor (not written yet)."""
