@@ -308,6 +308,7 @@ class Translate:
     size: int  # cells
     access: Access
     mode: Expr | None = None
+    width: int = 0  # of a physical address
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +570,10 @@ class Instruction:
     `encoding` is read from the most significant bit of the first fetch unit on; tails that it does
     not place follow at the end in parameter order. Bits of a field that the encoding does not
     mention are 0. `constraint` (over the flattened fields) restricts the operands.
+
+    The body sees the fields as `Local(field)` and the address of the following instruction as
+    `Local("next")` (pc plus the length in cells). The pc element holds the instruction's own
+    address while the body runs; a body that does not write it retires with pc = next.
     """
 
     name: str  # as the manual writes it; unique
