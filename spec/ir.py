@@ -73,6 +73,10 @@ class Literal:
 class Boolean:
     value: bool
 
+    @property
+    def width(self) -> int:
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class Local:
