@@ -1,0 +1,71 @@
+"""Witnesses as text: the instruction, and its runs side by side."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from checker.answers import Run, Value, Witness
+from popek.console import PLAIN, Palette
+from popek.number import digits, number
+from popek.table import table
+
+Show: TypeAlias = Callable[[int, int], str]
+"""A value and its width, as text."""
+
+WIDTH = 100
+"""Characters of a line of text output."""
+
+
+def render_witness(witness: Witness, palette: Palette = PLAIN, indent: str = "    ") -> str:
+    """The runs of a witness in columns; rows that make it a witness are marked with `*`.
+
+    A cell shows `before -> after` where the run changes the value, and the value where not.
+    """
+    head = witness.assembly or _fields(witness)
+    word = f"  ({witness.word})" if witness.word else ""
+    lines = [indent + palette.paint(head, "bold") + word]
+    rows = _rows(witness, number)
+    if any(len(line) > WIDTH for line in table(rows, _limits(witness), indent)):
+        rows = _rows(witness, digits)
+    for line in table(rows, _limits(witness), indent):
+        marked = line.startswith(indent + "*")
+        lines.append(palette.paint(line, "yellow") if marked else line)
+    return "\n".join(lines) + "\n"
+
+
+def outcome(run: Run) -> str:
+    """What a run ends in: `retires`, `traps: page_fault (memory)` or `waits`."""
+    if run.outcome == "trap":
+        return f"traps: {run.cause} ({run.trap_class})"
+    return {"retire": "retires", "wait": "waits"}[run.outcome]
+
+
+def _limits(witness: Witness) -> tuple[int, ...]:
+    return (1, 24, *(60 for _ in witness.runs))
+
+
+def _rows(witness: Witness, show: Show) -> list[tuple[str, ...]]:
+    runs = witness.runs
+    rows = [("", "", *(f"in {run.mode}" for run in runs))]
+    values = [{value.name: value for value in run.values} for run in runs]
+    names = dict.fromkeys(name for run in values for name in run)
+    for name in names:
+        mark = "*" if name in witness.differs else ""
+        rows.append((mark, name, *(_cell(run.get(name), show) for run in values)))
+    if any(run.choices for run in runs):
+        chosen = ("; ".join(f"0x{choice:X}" for choice in run.choices) for run in runs)
+        rows.append(("", "(left open)", *chosen))
+    rows.append(("", "outcome", *(outcome(run) for run in runs)))
+    return rows
+
+
+def _cell(value: Value | None, show: Show) -> str:
+    if value is None:
+        return ""
+    before = show(value.before, value.width)
+    if value.before == value.after:
+        return before
+    return f"{digits(value.before, value.width)} -> {show(value.after, value.width)}"
+
+
+def _fields(witness: Witness) -> str:
+    return ", ".join(f"{name} = 0x{value:X}" for name, value in witness.fields) or "(no operands)"
