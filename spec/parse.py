@@ -1,0 +1,590 @@
+"""From text to the syntax tree, or to diagnostics. Nothing is checked here but the grammar."""
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
+from lark.exceptions import UnexpectedEOF, UnexpectedInput
+from lark.tree import Meta
+from lark.visitors import v_args
+
+from spec import syntax
+from spec.diagnostics import Diagnostic, Label, Severity
+from spec.source import Span
+
+GRAMMAR = Path(__file__).with_name("grammar.lark")
+
+OPERATOR_RANKS = {
+    "||": 1,
+    "&&": 2,
+    "==": 3,
+    "!=": 3,
+    "<": 3,
+    "<=": 3,
+    ">": 3,
+    ">=": 3,
+    "|": 4,
+    "^": 5,
+    "&": 6,
+    "++": 7,
+    "<<": 8,
+    ">>": 8,
+    "+": 9,
+    "-": 9,
+    "*": 10,
+    "/": 10,
+    "%": 10,
+}
+"""How strongly binary operators bind; all are left-associative."""
+
+MAXIMUM_NESTING = 200
+"""Brackets deeper than this are refused: no manual needs them and later passes recurse."""
+
+
+def parse(text: str, path: str) -> syntax.Source | Diagnostic:
+    """The tree of one file's text, or what is wrong with it."""
+    if deep := _too_deep(text, path):
+        return deep
+    try:
+        return _parser(path).parse(text + "\n")  # type: ignore[return-value]
+    except UnexpectedInput as error:
+        return _unexpected(error, text, path)
+
+
+def _too_deep(text: str, path: str) -> Diagnostic | None:
+    depth = 0
+    for match in re.finditer(r"//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|[()\[\]{}]|\bif\b|[-~!]+", text):
+        bracket = match.group()
+        if len(bracket) > MAXIMUM_NESTING and bracket[0] in "-~!":
+            depth = MAXIMUM_NESTING
+        if bracket in "([{":
+            depth += 1
+        elif bracket in ")]}":
+            depth = max(0, depth - 1)
+        if depth >= MAXIMUM_NESTING:
+            return Diagnostic(
+                Severity.ERROR,
+                "E0104",
+                f"nested more than {MAXIMUM_NESTING} levels deep",
+                Label(Span(path, match.start(), match.end())),
+                help="name parts of it with `let`, or put them into functions",
+            )
+    return None
+
+
+def _expected(names: "set[str]") -> str:
+    readable = {
+        "NAME": "a name",
+        "NUMBER": "a number",
+        "SIZED": "a sized number",
+        "STRING": "a string",
+        "OPERATOR": "an operator",
+        "UNARY": "an operator",
+        "BAR": "`|` at the start of a line",
+        "$END": "the end of the file",
+    }
+    # Lark names anonymous terminals after their characters; the grammar has their text.
+    texts = _terminal_texts()
+    words = sorted({readable.get(n) or f"`{texts.get(n, n.lower())}`" for n in names})
+    if len(words) > 8:
+        return ""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+
+
+def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
+    size = len(text)
+    match error:
+        case UnexpectedToken(token=token) if token.type != "$END":
+            start = min(token.start_pos or 0, size)
+            written = str(token).strip().splitlines()[0] if str(token).strip() else "end of line"
+            expected = _expected(set(error.accepts or error.expected))
+            return Diagnostic(
+                Severity.ERROR,
+                "E0101",
+                f"unexpected `{written}`",
+                Label(Span(path, start, min(size, start + max(1, len(written))))),
+                help=f"expected {expected}" if expected else "",
+            )
+        case UnexpectedToken() | UnexpectedEOF():
+            expected = _expected(set(getattr(error, "expected", ()) or ()))
+            return Diagnostic(
+                Severity.ERROR,
+                "E0102",
+                "the file ends in the middle of a declaration",
+                Label(Span(path, max(0, size - 1), size)),
+                help=f"expected {expected}" if expected else "",
+            )
+        case UnexpectedCharacters(pos_in_stream=position):
+            start = min(position or 0, max(0, size - 1))
+            character = text[start : start + 1]
+            shown = character if character.isprintable() else f"\\u{ord(character or ' '):04x}"
+            unclosed = character == '"' or text.startswith("/*", start)
+            expected = _expected(set(error.allowed or ()))
+            return Diagnostic(
+                Severity.ERROR,
+                "E0103",
+                "this string or comment is not closed" if unclosed else f"unexpected `{shown}`",
+                Label(Span(path, start, min(size, start + 1))),
+                help=f"expected {expected}" if expected and not unclosed else "",
+            )
+    raise error
+
+
+@functools.cache
+def _lark() -> Lark:
+    return Lark(
+        GRAMMAR.read_text(encoding="utf-8"),
+        parser="lalr",
+        lexer="contextual",
+        maybe_placeholders=True,
+        propagate_positions=True,
+    )
+
+
+@functools.cache
+def _terminal_texts() -> dict[str, str]:
+    return {t.name: t.pattern.value for t in _lark().terminals if t.pattern.type == "str"}
+
+
+class _Parser:
+    def __init__(self, path: str) -> None:
+        self.builder = _Build(path)
+
+    def parse(self, text: str) -> Any:
+        return self.builder.transform(_lark().parse(text))
+
+
+def _parser(path: str) -> _Parser:
+    return _Parser(path)
+
+
+def _string(token: str) -> str:
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), token[1:-1])
+
+
+def _number(token: str) -> int:
+    if "^" in token:
+        base, exponent = token.split("^")
+        return int(base.replace("_", "")) ** min(int(exponent), 4096)
+    digits = token.replace("_", "")
+    return int(digits, 0) if digits[:2].lower() in ("0x", "0b", "0o") else int(digits)
+
+
+def _sized(token: str) -> tuple[int, int]:
+    """Value (cut to the width) and width."""
+    width, rest = token.split("'")
+    base = {"d": 10, "h": 16, "b": 2, "o": 8}[rest[0]]
+    return int(rest[1:].replace("_", "") or "0", base), int(width)
+
+
+def _strings(tokens: "tuple[Token, ...] | list[Token]") -> tuple[str, ...]:
+    return tuple(str(t) for t in tokens)
+
+
+@v_args(meta=True)
+class _Build(Transformer[Any, Any]):
+    """Builds nodes bottom-up; each method is the grammar rule of its name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def _span(self, meta: Meta) -> Span:
+        if meta.empty:
+            return Span(self.path, 0, 0)
+        return Span(self.path, meta.start_pos, meta.end_pos)
+
+    def start(self, meta: Meta, c: list[Any]) -> syntax.Source:
+        return syntax.Source(tuple(c), span=self._span(meta))
+
+    # expressions
+
+    def name(self, meta: Meta, c: list[Any]) -> syntax.Name:
+        return syntax.Name(str(c[0]), span=self._span(meta))
+
+    def number(self, meta: Meta, c: list[Any]) -> syntax.Number:
+        return syntax.Number(_number(c[0]), str(c[0]), span=self._span(meta))
+
+    def sized(self, meta: Meta, c: list[Any]) -> syntax.Sized:
+        value, width = _sized(c[0])
+        return syntax.Sized(value, width, str(c[0]), span=self._span(meta))
+
+    def string(self, meta: Meta, c: list[Any]) -> syntax.Text:
+        return syntax.Text(_string(c[0]), span=self._span(meta))
+
+    def unary(self, meta: Meta, c: list[Any]) -> syntax.Unary:
+        return syntax.Unary(str(c[0]), c[1], span=self._span(meta))
+
+    def expr(self, meta: Meta, c: list[Any]) -> syntax.Expr:
+        position = 0
+
+        def climb(rank: int) -> Any:
+            nonlocal position
+            left = c[position]
+            position += 1
+            while position < len(c) and OPERATOR_RANKS[c[position]] >= rank:
+                operator = str(c[position])
+                position += 1
+                right = climb(OPERATOR_RANKS[operator] + 1)
+                span = Span(self.path, left.span.start, right.span.end)
+                left = syntax.Binary(operator, left, right, span=span)
+            return left
+
+        return climb(1)  # type: ignore[no-any-return]
+
+    def if_expr(self, meta: Meta, c: list[Any]) -> syntax.IfExpr:
+        return syntax.IfExpr(*c, span=self._span(meta))
+
+    def expr_arm(self, meta: Meta, c: list[Any]) -> syntax.ExprArm:
+        return syntax.ExprArm(tuple(c[:-1]), c[-1], span=self._span(meta))
+
+    def match_expr(self, meta: Meta, c: list[Any]) -> syntax.MatchExpr:
+        return syntax.MatchExpr(c[0], tuple(c[1:]), span=self._span(meta))
+
+    def call(self, meta: Meta, c: list[Any]) -> syntax.Call:
+        return syntax.Call(c[0], c[1] or (), span=self._span(meta))
+
+    def index(self, meta: Meta, c: list[Any]) -> syntax.Index:
+        return syntax.Index(*c, span=self._span(meta))
+
+    def slice(self, meta: Meta, c: list[Any]) -> syntax.Slice:
+        return syntax.Slice(*c, span=self._span(meta))
+
+    def field(self, meta: Meta, c: list[Any]) -> syntax.Field:
+        return syntax.Field(c[0], str(c[1]), span=self._span(meta))
+
+    def arguments(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+        return tuple(c)
+
+    def named_argument(self, meta: Meta, c: list[Any]) -> syntax.Named:
+        return syntax.Named(str(c[0]), c[1], span=self._span(meta))
+
+    def pattern_name(self, meta: Meta, c: list[Any]) -> syntax.NamePattern:
+        return syntax.NamePattern(str(c[0]), c[1], span=self._span(meta))
+
+    def pattern_number(self, meta: Meta, c: list[Any]) -> syntax.NumberPattern:
+        return syntax.NumberPattern(_number(c[0]), None, str(c[0]), span=self._span(meta))
+
+    def pattern_sized(self, meta: Meta, c: list[Any]) -> syntax.NumberPattern:
+        return syntax.NumberPattern(*_sized(c[0]), str(c[0]), span=self._span(meta))
+
+    def type(self, meta: Meta, c: list[Any]) -> syntax.Type:
+        return syntax.Type(str(c[0]), c[1], c[2], span=self._span(meta))
+
+    # statements
+
+    def block(self, meta: Meta, c: list[Any]) -> syntax.Block:
+        return syntax.Block(tuple(c), span=self._span(meta))
+
+    def let(self, meta: Meta, c: list[Any]) -> syntax.Let:
+        return syntax.Let(str(c[0]), c[1], c[2], False, span=self._span(meta))
+
+    def var(self, meta: Meta, c: list[Any]) -> syntax.Let:
+        return syntax.Let(str(c[0]), c[1], c[2], True, span=self._span(meta))
+
+    def assign_or_call(self, meta: Meta, c: list[Any]) -> syntax.Assignment | syntax.Evaluate:
+        if c[1] is None:
+            return syntax.Evaluate(c[0], span=self._span(meta))
+        return syntax.Assignment(*c, span=self._span(meta))
+
+    def if_(self, meta: Meta, c: list[Any]) -> syntax.If:
+        return syntax.If(*c, span=self._span(meta))
+
+    def match(self, meta: Meta, c: list[Any]) -> syntax.Match:
+        return syntax.Match(c[0], tuple(c[1:]), span=self._span(meta))
+
+    def arm(self, meta: Meta, c: list[Any]) -> syntax.Arm:
+        body = c[-1]
+        braces = isinstance(body, syntax.Block)
+        if not braces:
+            body = syntax.Block((body,), span=body.span)
+        return syntax.Arm(tuple(c[:-1]), body, braces, span=self._span(meta))
+
+    def for_(self, meta: Meta, c: list[Any]) -> syntax.For:
+        return syntax.For(str(c[0]), *c[1:], span=self._span(meta))
+
+    def require(self, meta: Meta, c: list[Any]) -> syntax.Require:
+        return syntax.Require(*c, span=self._span(meta))
+
+    def trap(self, meta: Meta, c: list[Any]) -> syntax.Trap:
+        name = None if c[2] is None else str(c[2])
+        return syntax.Trap(str(c[0]), c[1] or (), name, span=self._span(meta))
+
+    trap_target = trap
+
+    def wait(self, meta: Meta, c: list[Any]) -> syntax.Wait:
+        return syntax.Wait(span=self._span(meta))
+
+    def return_(self, meta: Meta, c: list[Any]) -> syntax.Return:
+        return syntax.Return(c[0], span=self._span(meta))
+
+    # declarations
+
+    def isa(self, meta: Meta, c: list[Any]) -> syntax.Title:
+        return syntax.Title(_string(c[0]), span=self._span(meta))
+
+    def bindings(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+        return tuple(c)
+
+    binding = named_argument
+
+    def extends(self, meta: Meta, c: list[Any]) -> syntax.Extends:
+        return syntax.Extends(_string(c[0]), c[1] or (), span=self._span(meta))
+
+    def include(self, meta: Meta, c: list[Any]) -> syntax.Include:
+        return syntax.Include(_string(c[0]), span=self._span(meta))
+
+    def source(self, meta: Meta, c: list[Any]) -> syntax.Remark:
+        return syntax.Remark("source", _string(c[0]), span=self._span(meta))
+
+    def note(self, meta: Meta, c: list[Any]) -> syntax.Remark:
+        return syntax.Remark("note", _string(c[0]), span=self._span(meta))
+
+    def param(self, meta: Meta, c: list[Any]) -> syntax.Param:
+        return syntax.Param(str(c[0]), c[1], span=self._span(meta))
+
+    def items(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+        return tuple(c)
+
+    def when(self, meta: Meta, c: list[Any]) -> syntax.When:
+        return syntax.When(*c, span=self._span(meta))
+
+    def remove(self, meta: Meta, c: list[Any]) -> syntax.Remove:
+        return syntax.Remove(str(c[0]), c[1][0], span=self._span(meta))
+
+    def replace(self, meta: Meta, c: list[Any]) -> syntax.Replace:
+        return syntax.Replace(c[0], span=self._span(meta))
+
+    def typedef(self, meta: Meta, c: list[Any]) -> syntax.TypeDef:
+        return syntax.TypeDef(str(c[0]), c[1], span=self._span(meta))
+
+    def member(self, meta: Meta, c: list[Any]) -> syntax.Member:
+        return syntax.Member(str(c[0]), c[1], span=self._span(meta))
+
+    def members(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+        return tuple(c)
+
+    def enum(self, meta: Meta, c: list[Any]) -> syntax.Enum:
+        return syntax.Enum(str(c[0]), c[1], c[2], span=self._span(meta))
+
+    def mode(self, meta: Meta, c: list[Any]) -> syntax.Mode:
+        return syntax.Mode(str(c[0]), *c[1:], span=self._span(meta))
+
+    def field_at_bit(self, meta: Meta, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), c[1], c[1], None, span=self._span(meta))
+
+    def field_at_range(self, meta: Meta, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), c[1], c[2], None, span=self._span(meta))
+
+    def field_packed(self, meta: Meta, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), None, None, c[1], span=self._span(meta))
+
+    def struct(self, meta: Meta, c: list[Any]) -> syntax.Struct:
+        return syntax.Struct(str(c[0]), c[1], tuple(c[2:]), span=self._span(meta))
+
+    def names(self, meta: Meta, c: list[Any]) -> syntax.Names:
+        texts = tuple(_string(t) for t in c[2:])
+        return syntax.Names(str(c[0]), c[1], texts, span=self._span(meta))
+
+    def name_list(self, meta: Meta, c: list[Any]) -> tuple[str, ...]:
+        return _strings(c)
+
+    def state(self, meta: Meta, c: list[Any]) -> syntax.State:
+        return syntax.State(str(c[0]), *c[1:], span=self._span(meta))
+
+    def bank_member(self, meta: Meta, c: list[Any]) -> tuple[str, str]:
+        return str(c[0]), str(c[1])
+
+    def bank(self, meta: Meta, c: list[Any]) -> syntax.Bank:
+        return syntax.Bank(str(c[0]), c[1], tuple(c[2:-1]), c[-1], span=self._span(meta))
+
+    def alias(self, meta: Meta, c: list[Any]) -> syntax.Alias:
+        return syntax.Alias(str(c[0]), c[1], c[2], span=self._span(meta))
+
+    def memory(self, meta: Meta, c: list[Any]) -> syntax.Memory:
+        endian = None if c[2] is None else str(c[2])
+        return syntax.Memory(str(c[0]), c[1], endian, span=self._span(meta))
+
+    def fetch(self, meta: Meta, c: list[Any]) -> syntax.Fetch:
+        return syntax.Fetch(*c, span=self._span(meta))
+
+    def parameter(self, meta: Meta, c: list[Any]) -> syntax.Parameter:
+        return syntax.Parameter(str(c[0]), c[1], span=self._span(meta))
+
+    def parameters(self, meta: Meta, c: list[Any]) -> tuple[syntax.Parameter, ...]:
+        """A parameter without a type takes the next one's."""
+        given: list[syntax.Parameter] = [p for p in c if p is not None]
+        later: syntax.Type | None = None
+        typed: list[syntax.Parameter] = []
+        for parameter in reversed(given):
+            later = parameter.type or later
+            typed.append(syntax.Parameter(parameter.name, later, span=parameter.span))
+        return tuple(reversed(typed))
+
+    def translate(self, meta: Meta, c: list[Any]) -> syntax.Translate:
+        return syntax.Translate(c[0], c[2], span=self._span(meta))
+
+    def function(self, meta: Meta, c: list[Any]) -> syntax.Function:
+        return syntax.Function(str(c[0]), *c[1:], span=self._span(meta))
+
+    def accessor(self, meta: Meta, c: list[Any]) -> syntax.Accessor:
+        return syntax.Accessor(
+            str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta)
+        )
+
+    def cause(self, meta: Meta, c: list[Any]) -> syntax.Cause:
+        return syntax.Cause(str(c[0]), c[1] or (), str(c[2]), c[3], span=self._span(meta))
+
+    def undecodable(self, meta: Meta, c: list[Any]) -> syntax.Undecodable:
+        return syntax.Undecodable(c[0], span=self._span(meta))
+
+    def interrupt(self, meta: Meta, c: list[Any]) -> syntax.Interrupt:
+        return syntax.Interrupt(str(c[0]), c[1], c[2], span=self._span(meta))
+
+    def invariant(self, meta: Meta, c: list[Any]) -> syntax.Invariant:
+        return syntax.Invariant(c[0], span=self._span(meta))
+
+    def piece_bits(self, meta: Meta, c: list[Any]) -> syntax.BitsPiece:
+        text = _string(c[0])
+        digits = text.replace("_", "").replace(" ", "")
+        valid = all(d in "01" for d in digits)
+        value = int(digits, 2) if digits and valid else 0
+        width = len(digits) if valid else -1
+        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(meta))
+
+    def piece_sized(self, meta: Meta, c: list[Any]) -> syntax.BitsPiece:
+        value, width = _sized(c[0])
+        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(meta))
+
+    def piece_name(self, meta: Meta, c: list[Any]) -> syntax.NamePiece:
+        return syntax.NamePiece(str(c[0]), span=self._span(meta))
+
+    def piece_bit(self, meta: Meta, c: list[Any]) -> syntax.SlicePiece:
+        return syntax.SlicePiece(str(c[0]), c[1], None, span=self._span(meta))
+
+    def piece_slice(self, meta: Meta, c: list[Any]) -> syntax.SlicePiece:
+        return syntax.SlicePiece(str(c[0]), c[1], c[2], span=self._span(meta))
+
+    def piece_part(self, meta: Meta, c: list[Any]) -> syntax.PartPiece:
+        return syntax.PartPiece(str(c[0]), str(c[1]), span=self._span(meta))
+
+    def alternative(self, meta: Meta, c: list[Any]) -> syntax.Alternative:
+        _, name, parameters, *pieces, constraint, assembly = c
+        return syntax.Alternative(
+            str(name), parameters or (), tuple(pieces), constraint, _string(assembly),
+            span=Span(self.path, name.start_pos, meta.end_pos),
+        )
+
+    def operand(self, meta: Meta, c: list[Any]) -> syntax.Operand:
+        return syntax.Operand(str(c[0]), tuple(c[1:]), span=self._span(meta))
+
+    def operand_subset(self, meta: Meta, c: list[Any]) -> syntax.OperandSubset:
+        keep = str(c[2]) == "only"
+        return syntax.OperandSubset(str(c[0]), str(c[1]), keep, c[3], span=self._span(meta))
+
+    def instruction_name(self, meta: Meta, c: list[Any]) -> tuple[str, bool]:
+        if c[0].type == "STRING":
+            return _string(c[0]), True
+        return ".".join(c), False
+
+    def where(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+        return "where", c[0]
+
+    def asm(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+        return "asm", _string(c[0])
+
+    def doc(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+        return "doc", _string(c[0])
+
+    def page(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+        return "page", _string(c[0])
+
+    def instruction(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
+        name, parameters, *rest, body = c
+        pieces = tuple(p for p in rest if not isinstance(p, tuple))
+        clauses = dict(p for p in rest if isinstance(p, tuple))
+        return syntax.Instruction(
+            None if name is None else name[0],
+            parameters or (),
+            pieces,
+            clauses.get("where"),
+            clauses.get("asm"),
+            clauses.get("doc", ""),
+            clauses.get("page", ""),
+            body,
+            span=self._span(meta),
+        )
+
+    def row(self, meta: Meta, c: list[Any]) -> syntax.Row:
+        bar, (name, quoted), mnemonic, *values = c
+        return syntax.Row(
+            name,
+            quoted,
+            None if mnemonic is None else _string(mnemonic),
+            tuple(v for v in values if v is not None),
+            span=Span(self.path, bar.end_pos, meta.end_pos),
+        )
+
+    def family(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
+        columns, *rows, template = c
+        return syntax.Instruction(
+            template.name,
+            template.parameters,
+            template.encoding,
+            template.constraint,
+            template.assembly,
+            template.doc,
+            template.page,
+            template.body,
+            columns or (),
+            tuple(rows),
+            span=self._span(meta),
+        )
+
+    def as_modes(self, meta: Meta, c: list[Any]) -> syntax.AsModes:
+        return syntax.AsModes(c[0], str(c[1]), span=self._span(meta))
+
+    def constrain(self, meta: Meta, c: list[Any]) -> syntax.Constrain:
+        return syntax.Constrain(c[0], span=self._span(meta))
+
+    def component(self, meta: Meta, c: list[Any]) -> str:
+        return ".".join(c)
+
+    def keep(self, meta: Meta, c: list[Any]) -> syntax.Keep:
+        return syntax.Keep(str(c[0]), _strings(c[1:]), span=self._span(meta))
+
+    def compose(self, meta: Meta, c: list[Any]) -> syntax.Compose:
+        return syntax.Compose(c[0], c[1], span=self._span(meta))
+
+    def virtualize(self, meta: Meta, c: list[Any]) -> syntax.Virtualize:
+        return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(meta))
+
+    def claim_property(self, meta: Meta, c: list[Any]) -> syntax.ClaimProperty:
+        (subject, _), operands, verdict, negated, name, *components, configuration = c
+        return syntax.ClaimProperty(
+            subject,
+            None if operands is None else str(operands),
+            None if verdict is None else str(verdict),
+            negated is not None,
+            str(name),
+            tuple(k for k in components if k is not None),
+            None if configuration is None else str(configuration),
+            span=self._span(meta),
+        )
+
+    def claim_escapes(self, meta: Meta, c: list[Any]) -> syntax.ClaimEscapes:
+        name, include, *instructions = c
+        return syntax.ClaimEscapes(
+            str(name), tuple(n for n, _ in instructions), include is None, span=self._span(meta)
+        )
+
+    def claim_no_escapes(self, meta: Meta, c: list[Any]) -> syntax.ClaimEscapes:
+        return syntax.ClaimEscapes(str(c[0]), (), True, span=self._span(meta))
+
+
+# Rules named like Python keywords.
+setattr(_Build, "if", _Build.if_)
+setattr(_Build, "for", _Build.for_)
+setattr(_Build, "return", _Build.return_)
