@@ -99,6 +99,8 @@ class InstructionReport:
     solver_seconds: float = 0.0
     solver_calls: int = 0
     cached: bool = False
+    doc: str = ""
+    page: str = ""
 
     @property
     def label(self) -> str:
@@ -205,7 +207,6 @@ class Report:
     facts: tuple[Fact, ...] = ()  # one for each invariant: reset and every instruction keep it
     defects: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # of the description, and of the run (a cache that failed ...)
-    interrupted: bool = False
     timing: Timing = Timing()
 
     @property
@@ -266,7 +267,6 @@ def to_json(report: Report) -> dict[str, JSON]:
         "facts": [_fact(f) for f in report.facts],
         "defects": _texts(report.defects),
         "notes": _texts(report.notes),
-        "interrupted": report.interrupted,
         "timing": {
             "seconds": round(report.timing.seconds, 4),
             "solver_seconds": round(report.timing.solver_seconds, 4),
@@ -388,6 +388,8 @@ def _instruction(row: InstructionReport) -> dict[str, JSON]:
         "solver_seconds": round(row.solver_seconds, 4),
         "solver_calls": row.solver_calls,
         "cached": row.cached,
+        "doc": row.doc,
+        "page": row.page,
     }
     return result
 
