@@ -13,6 +13,7 @@ from functools import partial
 from random import Random
 from typing import TypeAlias
 
+from spec.form import TAIL, Condition
 from spec.ir import (
     Alternative,
     Instruction,
@@ -23,7 +24,7 @@ from spec.ir import (
     Parameter,
     Piece,
 )
-from spec.layout import TAIL, Choice, Condition, Layout, Layouts
+from spec.layout import Choice, Layout, Layouts
 from spec.reading import Reading, begin
 
 _EXACT_BITS = 16

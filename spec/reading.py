@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from spec.form import Condition
 from spec.ir import Instruction
 from spec.layout import (
     Capture,
     Choice,
-    Condition,
     FieldBits,
     FixedBits,
     Layout,
