@@ -277,6 +277,17 @@ def to_json(report: Report) -> dict[str, JSON]:
     }
 
 
+def explanation_to_json(explanation: Explanation) -> dict[str, JSON]:
+    """One instruction under one configuration, in the same names."""
+    return {
+        "schema": SCHEMA,
+        "instruction": explanation.instruction,
+        "doc": explanation.doc,
+        "page": explanation.page,
+        "configuration": _configuration(explanation.configuration),
+    }
+
+
 def _texts(texts: Sequence[str]) -> list[JSON]:
     return list(texts)
 

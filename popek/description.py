@@ -4,12 +4,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spec.load import load
+
 from popek import library
 from popek.console import palette_for
 from popek.render_diagnostic import render_diagnostics
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.ir import Isa
-from spec.load import load
 from spec.source import NOWHERE
 
 

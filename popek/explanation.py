@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from checker.check import explain_data
+
 from checker.report import Explanation
 from popek.console import Progress, palette_for
 from popek.description import complaint, show
@@ -55,7 +56,8 @@ def _on(explanation: Explanation, operands: str) -> Explanation:
     rows = tuple(
         row
         for row in explanation.rows
-        if row.operands.casefold() == wanted or any(wanted == m.text.casefold() for m in row.members)
+        if row.operands.casefold() == wanted
+        or any(wanted == m.text.casefold() for m in row.members)
     )
     configuration = dataclasses.replace(explanation.configuration, instructions=rows)
     return dataclasses.replace(explanation, configuration=configuration)

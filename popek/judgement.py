@@ -19,8 +19,6 @@ _WORST_FIRST = (
 
 def judge(report: Report, claims: Iterable[Claim]) -> ExitStatus:
     """The exit status of a check, given the description's claims."""
-    if report.interrupted:
-        return ExitStatus.INTERRUPTED
     claimed = {c.configuration for c in claims if isinstance(c, VerdictClaim | EscapesClaim)}
     asked = [report.claims_hold]
     for configuration in report.configurations:

@@ -34,8 +34,6 @@ def render_report(report: Report, palette: Palette = PLAIN) -> str:
         parts.append(_section("notes", report.notes, palette))
     if report.defects:
         parts.append(_section("defects (do not rely on this report)", report.defects, palette))
-    if report.interrupted:
-        parts.append("interrupted: what was not asked is unknown\n")
     return "\n".join(parts)
 
 
