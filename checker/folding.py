@@ -226,7 +226,8 @@ class Folding:
         if not isinstance(operand, Term):
             return int(operand)
         if operand.op is Op.EQUAL and operand.args[1] == 1 and operand.args[2] == 1:
-            return operand.args[0]
+            vector: Value = operand.args[0]
+            return vector
         return self.terms.make(Op.BIT, 1, operand)
 
     # -- truth values

@@ -66,6 +66,8 @@ class Symbolic(Storage):
         }
         self._element_widths = {e.name: e.width for e in isa.elements}
         self._walk: Walk[Value, Truth] = Walk(self, {f.name: f for f in isa.functions})
+        (translate,) = [f for f in isa.functions if f.name == isa.translate]
+        self._address_width = translate.parameters[0].width
         self._placed = terms.bit(PLACED)
         self._moved = terms.bit(MOVED)
         self._translation_elements = (*self.translation.reads, isa.mode.element)
@@ -270,15 +272,13 @@ class Symbolic(Storage):
     ) -> tuple[Truth, Value]:
         """Whether the shared view refuses an address, and what stands for its place."""
         reached = f"{access.name} {size}"
-        width, mode_width = self._element_widths[self.isa.pc], self.isa.mode.width
-        width = address.width if isinstance(address, Term) else width
-        arguments: tuple[tuple[int, Value], ...] = ((width, address),)
+        arguments: tuple[tuple[int, Value], ...] = ((self._address_width, address),)
         mark = 0
         if self._translation_changed():
             reached, mark = f"{reached} moved {len(self._touched)}", self._moved
         elif isinstance(mode, Term) or (mode is not None and mode != self._mode):
             reached, mark = f"{reached} as", self._placed
-            arguments = (*arguments, (mode_width, mode))
+            arguments = (*arguments, (self.isa.mode.width, mode))
         refused = self.terms.apply(f"refused {reached}", 0, *arguments)
         physical = self.terms.apply(f"place {reached}", self.memory.address_width, *arguments)
         refused.support |= mark
