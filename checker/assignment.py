@@ -42,6 +42,11 @@ class Evaluation:
     def truth(self, value: Truth) -> bool:
         return bool(self._of(value))
 
+    def contents(self, array: Argument) -> Mapping[int, int]:
+        """What an array or a memory holds; 0 where nothing is said."""
+        found: Mapping[int, int] = self._of(array)
+        return found
+
     def _of(self, value: Argument) -> Any:
         if not isinstance(value, Term):
             return value
