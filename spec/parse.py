@@ -48,9 +48,10 @@ def parse(text: str, path: str) -> syntax.Source | Diagnostic:
     if deep := _too_deep(text, path):
         return deep
     try:
-        return _parser(path).parse(text + "\n")  # type: ignore[return-value]
+        tree: syntax.Source = _Build(path).transform(_lark().parse(text + "\n"))
     except UnexpectedInput as error:
         return _unexpected(error, text, path)
+    return tree
 
 
 def _too_deep(text: str, path: str) -> Diagnostic | None:
@@ -129,7 +130,8 @@ def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
                 Label(Span(path, start, min(size, start + 1))),
                 help=f"expected {expected}" if expected and not unclosed else "",
             )
-    raise error
+        case _:
+            raise error
 
 
 @functools.cache
@@ -148,18 +150,6 @@ def _terminal_texts() -> dict[str, str]:
     return {t.name: t.pattern.value for t in _lark().terminals if t.pattern.type == "str"}
 
 
-class _Parser:
-    def __init__(self, path: str) -> None:
-        self.builder = _Build(path)
-
-    def parse(self, text: str) -> Any:
-        return self.builder.transform(_lark().parse(text))
-
-
-def _parser(path: str) -> _Parser:
-    return _Parser(path)
-
-
 def _string(token: str) -> str:
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), token[1:-1])
 
@@ -167,7 +157,8 @@ def _string(token: str) -> str:
 def _number(token: str) -> int:
     if "^" in token:
         base, exponent = token.split("^")
-        return int(base.replace("_", "")) ** min(int(exponent), 4096)
+        power: int = int(base) ** min(int(exponent), 4096)
+        return power
     digits = token.replace("_", "")
     return int(digits, 0) if digits[:2].lower() in ("0x", "0b", "0o") else int(digits)
 
@@ -430,9 +421,7 @@ class _Build(Transformer[Any, Any]):
         return syntax.Function(str(c[0]), *c[1:], span=self._span(meta))
 
     def accessor(self, meta: Meta, c: list[Any]) -> syntax.Accessor:
-        return syntax.Accessor(
-            str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta)
-        )
+        return syntax.Accessor(str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta))
 
     def cause(self, meta: Meta, c: list[Any]) -> syntax.Cause:
         return syntax.Cause(str(c[0]), c[1] or (), str(c[2]), c[3], span=self._span(meta))
@@ -473,7 +462,11 @@ class _Build(Transformer[Any, Any]):
     def alternative(self, meta: Meta, c: list[Any]) -> syntax.Alternative:
         _, name, parameters, *pieces, constraint, assembly = c
         return syntax.Alternative(
-            str(name), parameters or (), tuple(pieces), constraint, _string(assembly),
+            str(name),
+            parameters or (),
+            tuple(pieces),
+            constraint,
+            _string(assembly),
             span=Span(self.path, name.start_pos, meta.end_pos),
         )
 
@@ -504,7 +497,7 @@ class _Build(Transformer[Any, Any]):
     def instruction(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
         name, parameters, *rest, body = c
         pieces = tuple(p for p in rest if not isinstance(p, tuple))
-        clauses = dict(p for p in rest if isinstance(p, tuple))
+        clauses: dict[str, Any] = dict(p for p in rest if isinstance(p, tuple))
         return syntax.Instruction(
             None if name is None else name[0],
             parameters or (),
