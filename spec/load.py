@@ -11,6 +11,7 @@ from spec.configurations import Configurations
 from spec.declare import States, constants, declare_cause, declare_memory, declare_type, settle
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
+from spec.lint import contradictions, encoding_errors
 from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
 from spec.parse import parse
@@ -56,8 +57,20 @@ class _Loader:
         with self.globals.collecting():
             self._file(path, Span(path, 0, 0), (), base=False)
         isa: ir.Isa | None = None
-        if not self._errors():
-            isa = self._assemble(path)
+        try:
+            if not self._errors():
+                isa = self._assemble(path)
+            if isa is not None:
+                self.globals.diagnostics += [*encoding_errors(isa), *contradictions(isa)]
+        except RecursionError:
+            self.globals.diagnostics.append(
+                _problem(
+                    "E0104",
+                    "an expression is too long or too deeply nested",
+                    Span(path, 0, 1),
+                    "name parts of it with `let`, or put them into functions",
+                )
+            )
         if self._errors():
             isa = None
         found = tuple(dict.fromkeys(self.globals.diagnostics))

@@ -45,12 +45,20 @@ MAXIMUM_NESTING = 200
 
 def parse(text: str, path: str) -> syntax.Source | Diagnostic:
     """The tree of one file's text, or what is wrong with it."""
-    if deep := _too_deep(text, path):
-        return deep
+    if refused := _too_deep(text, path) or _too_long(text, path):
+        return refused
     try:
         tree: syntax.Source = _Build(path).transform(_lark().parse(text + "\n"))
     except UnexpectedInput as error:
         return _unexpected(error, text, path)
+    except RecursionError:
+        return Diagnostic(
+            Severity.ERROR,
+            "E0104",
+            "an expression is too long or too deeply nested",
+            Label(Span(path, 0, 1)),
+            help="name parts of it with `let`, or put them into functions",
+        )
     return tree
 
 
@@ -73,6 +81,18 @@ def _too_deep(text: str, path: str) -> Diagnostic | None:
                 help="name parts of it with `let`, or put them into functions",
             )
     return None
+
+
+def _too_long(text: str, path: str) -> Diagnostic | None:
+    match = re.search(r"[0-9a-fA-F_]{1000,}", text)
+    if match is None:
+        return None
+    return Diagnostic(
+        Severity.ERROR,
+        "E0105",
+        "a number or name of more than 1000 characters",
+        Label(Span(path, match.start(), match.start() + 1)),
+    )
 
 
 def _expected(names: "set[str]") -> str:
