@@ -1,0 +1,51 @@
+"""The tokens of a description with its comments, as the formatter needs them."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    NAME = auto()
+    NUMBER = auto()  # sized ones too
+    STRING = auto()
+    MARK = auto()  # an operator or a bracket
+    LINE_COMMENT = auto()
+    BLOCK_COMMENT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`lines` counts the line ends between the token before and this one."""
+
+    kind: Kind
+    text: str
+    start: int
+    lines: int
+
+    @property
+    def is_comment(self) -> bool:
+        return self.kind in (Kind.LINE_COMMENT, Kind.BLOCK_COMMENT)
+
+
+_TOKEN = re.compile(
+    r"(?P<LINE_COMMENT>//[^\n]*)"
+    r"|(?P<BLOCK_COMMENT>/\*(?:.|\n)*?\*/)"
+    r'|(?P<STRING>"(?:[^"\\\n]|\\.)*")'
+    r"|(?P<NUMBER>[0-9]+'(?:d[0-9_]+|h[0-9a-fA-F_]+|b[01_]+|o[0-7_]+)"
+    r"|0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*(?:\^[0-9]+)?)"
+    r"|(?P<NAME>[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<MARK>\|\||&&|==|!=|<<|>>|<=|>=|\+\+|=>|->|\.\.|[^\sA-Za-z0-9_])"
+)
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of text that parses. Nothing but blanks lies between them."""
+    found: list[Token] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        kind = Kind[str(match.lastgroup)]
+        lines = text.count("\n", end, match.start())
+        found.append(Token(kind, match.group().rstrip(), match.start(), lines))
+        end = match.end()
+    return found
