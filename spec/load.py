@@ -12,6 +12,7 @@ from spec.declare import States, constants, declare_cause, declare_memory, decla
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
 from spec.lint import contradictions, encoding_errors
+from spec.loaded import Loaded, text_of
 from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
 from spec.parse import parse
@@ -23,15 +24,6 @@ _Of: TypeAlias = Callable[..., list[syntax.Declaration]]
 
 MAXIMUM_BYTES = 4_000_000
 """A description larger than this is refused: it is not one."""
-
-
-@dataclass
-class Loaded:
-    """A description (None if there are errors), what was found, and the texts it refers to."""
-
-    isa: ir.Isa | None
-    diagnostics: tuple[Diagnostic, ...]
-    texts: dict[str, str]
 
 
 def load(path: str) -> Loaded:
@@ -119,7 +111,7 @@ class _Loader:
                 )
             ) from None
         try:
-            return content.decode("utf-8-sig").replace("\r\n", "\n")
+            return text_of(content)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise Rejected(
