@@ -27,6 +27,7 @@ from checker.report import (
 )
 from checker.rows import merge
 from checker.schedule import Progress
+from checker.written import with_writing
 from spec.ir import Claim, Configuration, Instruction, InstructionClaim, Isa
 
 JOBS = 2
@@ -237,11 +238,13 @@ def _configuration(
 
 
 def _documented(isa: Isa, rows: Sequence[InstructionReport]) -> tuple[InstructionReport, ...]:
+    """With what the description says of each instruction, and witnesses as one writes them."""
     instructions = {i.name: i for i in isa.instructions}
-    return tuple(
-        replace(row, doc=instructions[row.instruction].doc, page=instructions[row.instruction].page)
-        for row in rows
-    )
+    documented = []
+    for row in rows:
+        found = instructions[row.instruction]
+        documented.append(replace(with_writing(isa, found, row), doc=found.doc, page=found.page))
+    return tuple(documented)
 
 
 def _label(classification: Classification) -> str:
