@@ -8,7 +8,15 @@ from typing import TypeAlias
 
 from spec import ir, syntax
 from spec.configurations import Configurations
-from spec.declare import States, constants, declare_cause, declare_memory, declare_type, settle
+from spec.declare import (
+    States,
+    constants,
+    declare_cause,
+    declare_memory,
+    declare_type,
+    declared_names,
+    settle,
+)
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
 from spec.lint import contradictions, encoding_errors
@@ -244,14 +252,14 @@ class _Loader:
                     declare_memory(known, memory)
         states = States(known)
         self._state(states, of)
-        if self._required(path, of) or self._errors():
+        if self._required(path, of):
             return None
         unit = self._fetch_unit(of)
         encodings = Encodings(known, unit)
         self._functions(of)
         for cause in of(syntax.Cause):
             if isinstance(cause, syntax.Cause):
-                with known.collecting():
+                with known.collecting(declared_names(cause)):
                     declare_cause(known, cause)
         settle(
             of(syntax.Operand, syntax.OperandSubset),
@@ -264,8 +272,6 @@ class _Loader:
             ),
             known,
         )
-        if self._errors():
-            return None
         return self._lower(path, of, instructions, encodings, states, unit)
 
     def _state(self, states: States, of: _Of) -> None:
@@ -276,7 +282,7 @@ class _Loader:
                     states.declare(node)
         self._virtual_width(of)
         for node in of(syntax.State, syntax.Mode, syntax.Bank, syntax.Alias):
-            with known.collecting():
+            with known.collecting(declared_names(node)):
                 match node:
                     case syntax.State() if node.role != "pc":
                         states.declare(node)
@@ -288,11 +294,10 @@ class _Loader:
                         states.alias(node)
                     case _:
                         pass
-        if not self._errors():
-            for node in of(syntax.Alias):
-                if isinstance(node, syntax.Alias):
-                    with known.collecting():
-                        states.check_alias(node)
+        for node in of(syntax.Alias):
+            if isinstance(node, syntax.Alias):
+                with known.collecting():
+                    states.check_alias(node)
 
     def _virtual_width(self, of: _Of) -> None:
         known = self.globals
@@ -450,6 +455,8 @@ class _Loader:
         causes: list[ir.Cause] = []
         for node in of(syntax.Cause):
             if not isinstance(node, syntax.Cause):
+                continue
+            if node.name not in self.globals.causes:
                 continue
             signature = self.globals.causes[node.name]
             parameters = [ir.Local(n, width_of(t) or 1) for n, t in signature.parameters]

@@ -281,7 +281,9 @@ class Expressions:
         if source == kind:
             return value
         plain = (Bits, NamedBits)
-        if (isinstance(source, plain) and isinstance(kind, plain)) or (isinstance(source, plain) and isinstance(kind, Address) and not kind.physical):
+        if (isinstance(source, plain) and isinstance(kind, plain)) or (
+            isinstance(source, plain) and isinstance(kind, Address) and not kind.physical
+        ):
             pass
         elif isinstance(source, OperandType) and isinstance(kind, OperandType):
             if source.operand.name == kind.operand.name and set(source.tags) <= set(kind.tags):

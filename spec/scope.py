@@ -108,6 +108,7 @@ class Globals:
     instances: dict[object, ir.Function] = field(default_factory=dict)
     uses_next: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    poisoned: set[str] = field(default_factory=set)  # declared, but not well
     diagnostics: list[Diagnostic] = field(default_factory=list)
     mode: Enumeration | None = None
     mode_element: str = ""
@@ -116,11 +117,12 @@ class Globals:
     virtual_width: int = 0
 
     @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Record a rejection and go on after the block."""
+    def collecting(self, declares: frozenset[str] = frozenset()) -> Iterator[None]:
+        """Record a rejection and go on after the block; the names it declares stay unknown."""
         try:
             yield
         except Rejected as rejection:
+            self.poisoned |= declares
             if rejection.diagnostic is not None:
                 self.diagnostics.append(rejection.diagnostic)
 
@@ -128,6 +130,8 @@ class Globals:
         self, kind: str, name: str, span: Span, known: "list[str] | None" = None
     ) -> Rejected:
         """That `name` is not declared, with the nearest name that is."""
+        if name in self.poisoned:
+            return Rejected(None)
         if known is None:
             known = [
                 *self.state,
