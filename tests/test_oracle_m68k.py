@@ -15,12 +15,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from spec.load import load
 
 from spec.ir import FieldType, Instruction, Isa, Operand, OperandRef, Parameter
-from spec.load import load
 from spec.machine import Machine
 from tests.m68k_oracles import (
-    CODE,
     HANDLERS,
     SUPERVISOR_STACK,
     USER_STACK,
