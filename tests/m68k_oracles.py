@@ -7,7 +7,7 @@ What an oracle is known not to have is for its user to say, as names that `diffe
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -343,20 +343,18 @@ def differences(
     return found
 
 
-def simpler(case: Case) -> "list[Case]":
+def simpler(case: Case) -> list[Case]:
     """The case with one thing of its state made plainer, plainest first."""
-    plain: list[Case] = []
-    for name in ("d", "a"):
-        values: tuple[int, ...] = getattr(case, name)
-        for i, value in enumerate(values):
-            for lesser in (0, 1, CODE + 0x800, value & 0xFFFF, value & -value):
-                if lesser < value:
-                    changed = (*values[:i], lesser, *values[i + 1 :])
-                    plain.append(replace(case, **{name: changed}))
-    for name, value in (("usp", USER_STACK), ("ssp", SUPERVISOR_STACK), ("vbr", 0)):
-        if getattr(case, name) != value:
-            plain.append(replace(case, **{name: value}))
-    for bit in (0, 1, 2, 3, 4, 8, 9, 10, 13, 15):
-        if case.sr >> bit & 1:
-            plain.append(replace(case, sr=case.sr & ~(1 << bit)))
-    return plain
+    plain = [replace(case, d=values) for values in _lesser(case.d)]
+    plain += [replace(case, a=values) for values in _lesser(case.a)]
+    plain += [replace(case, usp=USER_STACK), replace(case, ssp=SUPERVISOR_STACK)]
+    plain += [replace(case, vbr=0)]
+    plain += [replace(case, sr=case.sr & ~(1 << bit)) for bit in (0, 1, 2, 3, 4, 8, 9, 10, 13)]
+    return [candidate for candidate in plain if candidate != case]
+
+
+def _lesser(values: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    for i, value in enumerate(values):
+        for lesser in (0, 1, CODE + 0x800, value & 0xFFFF, value & -value):
+            if lesser < value:
+                yield (*values[:i], lesser, *values[i + 1 :])

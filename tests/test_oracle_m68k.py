@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from spec.load import load
 
 from spec.ir import FieldType, Instruction, Isa, Operand, OperandRef, Parameter
+from spec.load import load
 from spec.machine import Machine
 from tests.m68k_oracles import (
     HANDLERS,
@@ -43,6 +43,7 @@ CARRY, OVERFLOW = 1, 2
 MOVING_TAGS = (3, 4)  # of `ea`: post, pre
 MOVE16 = 0xF620
 LONG_DISPLACEMENT = 0xFF
+LATER_REGISTERS = (*range(0x002, 0x009), *range(0x802, 0x808))
 ALL = 0xFFFF_FFFF
 QEMU_MEMORY_SHIFTS = ("ASL <ea>", "ASR <ea>", "LSL <ea>", "LSR <ea>")
 QEMU_STACK_POINTERS = ("ADDX -(Ay),-(Ax)", "SUBX -(Ay),-(Ax)", "TAS", "JSR", "LINK", "UNLK")
@@ -152,14 +153,17 @@ def musashi_lacks(case: Case, expected: Expectation) -> Mapping[str, int] | None
 
     It has no address errors, and no memory that goes on at 0 after its end. A STOP may enter user
     mode. A division that has no result leaves C alone; a format error stacks the address of the
-    instruction after RTE. MOVE16 of the MC68040 is there on every model.
+    instruction after RTE. MOVE16 and some control registers of later models are there on every one.
     """
-    name, word = _name(expected), int.from_bytes(case.code[:2], "big")
+    decoded, name = expected.decoded, _name(expected)
+    word = int.from_bytes(case.code[:2], "big")
     if expected.cause == "address_error" or _runs_past_the_end(expected):
         return None
     if name == "STOP" and expected.cause == "privilege_violation" and case.sr & SUPERVISOR:
         return None
     if name == "Line F" and word & 0xFFF8 == MOVE16:
+        return None
+    if decoded and name == "MOVEC of no register" and decoded.fields["rc"] in LATER_REGISTERS:
         return None
     if name in ("DIVU", "DIVS") and case.sr & CARRY:
         if expected.cause:
@@ -275,7 +279,10 @@ def campaign(
                 least = shrunk(machine, run, lacks, case)
                 failures.append(story(machine, least, compare(machine, run, lacks, least) or {}))
                 break
-    assert not failures, f"{len(failures)} instructions differ\n\n" + "\n\n".join(failures)
+    if failures:
+        pytest.fail(
+            f"{len(failures)} instructions differ\n\n" + "\n\n".join(failures), pytrace=False
+        )
     return compared
 
 
@@ -298,13 +305,16 @@ def qemu(request: pytest.FixtureRequest) -> Iterator[tuple[Described, Qemu]]:
 # --------------------------------------------------------------------------- tests
 
 
-def test_every_first_word_is_an_instruction_exactly_where_musashi_has_one(
-    musashi: tuple[Described, Musashi],
+@pytest.mark.parametrize(
+    "words", [range(3, 1 << 16, 7), pytest.param(range(1 << 16), marks=pytest.mark.deep)], ids=str
+)
+def test_a_first_word_is_an_instruction_exactly_where_musashi_has_one(
+    musashi: tuple[Described, Musashi], words: range
 ) -> None:
     machine, oracle = musashi
     wrong: list[str] = []
 
-    for word in range(1 << 16):
+    for word in words:
         case = Case(
             word.to_bytes(2, "big") + bytes(8),
             d=(1,) * 8,
