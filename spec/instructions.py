@@ -192,7 +192,7 @@ class Encodings:
                 raise reject(
                     "E0304",
                     f"`{parameter.name}` is not in the encoding",
-                    span,
+                    self.globals.within(span, parameter.name),
                     help="put it where its bits stand, or remove it",
                 )
 

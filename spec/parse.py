@@ -119,6 +119,14 @@ def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
     match error:
         case UnexpectedToken(token=token) if token.type != "$END":
             start = min(token.start_pos or 0, size)
+            if text.startswith("/*", start):
+                return Diagnostic(
+                    Severity.ERROR,
+                    "E0103",
+                    "this comment is not closed",
+                    Label(Span(path, start, start + 2)),
+                    help="close it with `*/`",
+                )
             written = str(token).strip().splitlines()[0] if str(token).strip() else "end of line"
             expected = _expected(set(error.accepts or error.expected))
             return Diagnostic(
