@@ -3,7 +3,7 @@
 Importing this loads no solver; with a full cache, calling it does not either.
 """
 
-import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -86,7 +86,7 @@ def check(
         tool=Tool(
             popek=installed_version("popek"),
             z3=installed_version("z3_solver"),
-            python=platform.python_version(),
+            python=".".join(str(part) for part in sys.version_info[:3]),
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),
