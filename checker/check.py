@@ -3,7 +3,7 @@
 Importing this loads no solver; with a full cache, calling it does not either.
 """
 
-import sys
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -86,7 +86,7 @@ def check(
         tool=Tool(
             popek=installed_version("popek"),
             z3=installed_version("z3_solver"),
-            python=".".join(str(part) for part in sys.version_info[:3]),
+            python=platform.python_version(),
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),
