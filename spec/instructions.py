@@ -251,7 +251,7 @@ class Encodings:
             constraint,
             doc=self._text(node.doc, member, columns),
             page=self._text(node.page, member, columns),
-            span=member.span,
+            span=self.globals.within(member.span, member.name),
         )
 
     def _whole_units(self, pieces: list[ir.Piece], member: Member) -> None:

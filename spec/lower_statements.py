@@ -795,14 +795,20 @@ class Body(Calls):
             and not ends(body.out)
             and before == len(self.globals.diagnostics)
         ):
-            self.globals.diagnostics.append(_no_return(name, declared.span))
+            self.globals.diagnostics.append(
+                _no_return(name, self.globals.within(declared.span, name))
+            )
         if body.used_next[0]:
             self.globals.uses_next.add(name + suffix)
             width = width_of(self.globals.pc.type) if self.globals.pc else 1
             parameters.append(ir.Local("next", width or 1))
         width_out = None if body.result is None else width_of(body.result)
         function = ir.Function(
-            name + suffix, tuple(parameters), tuple(body.out), width_out, span=declared.span
+            name + suffix,
+            tuple(parameters),
+            tuple(body.out),
+            width_out,
+            span=self.globals.within(declared.span, name),
         )
         self.globals.instances[key] = function
         return function
