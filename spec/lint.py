@@ -212,6 +212,9 @@ def _uses(instruction: ir.Instruction, operand: str) -> bool:
     )
 
 
+_SEEN_OUTSIDE = (ir.Role.FLAG, ir.Role.TIME, ir.Role.DEVICE)
+
+
 def _unread(isa: ir.Isa) -> Iterator[Diagnostic]:
     read = {isa.pc, isa.mode.element}
     for _, block, _ in _bodies(isa):
@@ -219,7 +222,7 @@ def _unread(isa: ir.Isa) -> Iterator[Diagnostic]:
     for condition in _conditions(isa):
         read |= {e.element for e in _all(condition) if isinstance(e, ir.Read)}
     for element in isa.elements:
-        if element.name not in read and element.role is not ir.Role.FLAG:
+        if element.name not in read and element.role not in _SEEN_OUTSIDE:
             yield _warn(
                 "W0601",
                 f"nothing reads `{element.name}`",
