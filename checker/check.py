@@ -3,7 +3,7 @@
 Importing this loads no solver; with a full cache, calling it does not either.
 """
 
-import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,6 @@ from checker import verdicts
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.claims import evaluate
 from checker.inquiry import Answered, Answers, inquire
-from checker.meaning import installed_version
 from checker.operand_sets import operand_sets
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
 from checker.report import (
@@ -27,6 +26,7 @@ from checker.report import (
 )
 from checker.rows import merge
 from checker.schedule import Progress
+from checker.version import installed_version
 from checker.written import with_writing
 from spec.ir import Claim, Configuration, Instruction, InstructionClaim, Isa
 
@@ -86,7 +86,7 @@ def check(
         tool=Tool(
             popek=installed_version("popek"),
             z3=installed_version("z3_solver"),
-            python=platform.python_version(),
+            python=".".join(str(part) for part in sys.version_info[:3]),
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),

@@ -20,12 +20,12 @@ from spec.declare import (
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
 from spec.lint import contradictions, encoding_errors
-from spec.loaded import Loaded, text_of
+from spec.loaded import Loaded
 from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
 from spec.parse import parse
 from spec.scope import ACCESS, Globals, Rejected, reject
-from spec.source import Span
+from spec.source import Span, text_of
 from spec.types import Address, Bits, Type, Value, width_of
 
 _Of: TypeAlias = Callable[..., list[syntax.Declaration]]
