@@ -1,13 +1,11 @@
 """Results kept between runs: one SQLite file, shared by all popek processes of a user.
 
 A cache can only save time. If its file cannot be read or written, or is damaged, one note says so
-and the check goes on without it. What is read is unpickled with nothing but the plain data of
-`checker.answers` allowed, so a damaged or foreign file cannot run code.
+and the check goes on without it. Nothing is read but the plain data of
+`checker.answers`, so a damaged or foreign file cannot run code.
 """
 
-import io
 import os
-import pickle
 import sqlite3
 import time
 from collections.abc import Iterable
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from checker import answers
+from spec.pickled import dumps, loads
 
 FILE = "results.sqlite3"
 
@@ -61,7 +60,7 @@ class Cache:
             batch = wanted[start : start + _BATCH]
             for key, value in self._select(batch):
                 try:
-                    found[key] = _Reader(io.BytesIO(value)).load()
+                    found[key] = loads(value, (answers,))
                 except Exception as error:  # anything may be wrong with bytes of a damaged file
                     self._note(f"an entry of the cache is damaged ({type(error).__name__})")
         return found
@@ -70,7 +69,7 @@ class Cache:
         """Keep a result, written at once or within `FLUSH_SECONDS` of the next one."""
         if self._connection is None:
             return
-        self._pending[key] = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        self._pending[key] = dumps(value)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -136,19 +135,3 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-class _Reader(pickle.Unpickler):
-    """Reads the plain data of `checker.answers` and refuses everything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == answers.__name__ and name in _ALLOWED:
-            return getattr(answers, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is no result")
-
-
-_ALLOWED = frozenset(
-    name
-    for name, value in vars(answers).items()
-    if isinstance(value, type) and value.__module__ == answers.__name__
-)

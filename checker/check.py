@@ -3,7 +3,7 @@
 Importing this loads no solver; with a full cache, calling it does not either.
 """
 
-import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,6 @@ from checker import verdicts
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.claims import evaluate
 from checker.inquiry import Answered, Answers, inquire
-from checker.meaning import installed_version
 from checker.operand_sets import operand_sets
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
 from checker.report import (
@@ -27,6 +26,8 @@ from checker.report import (
 )
 from checker.rows import merge
 from checker.schedule import Progress
+from checker.version import installed_version
+from checker.written import with_writing
 from spec.ir import Claim, Configuration, Instruction, InstructionClaim, Isa
 
 JOBS = 2
@@ -85,7 +86,7 @@ def check(
         tool=Tool(
             popek=installed_version("popek"),
             z3=installed_version("z3_solver"),
-            python=platform.python_version(),
+            python=".".join(str(part) for part in sys.version_info[:3]),
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),
@@ -237,11 +238,13 @@ def _configuration(
 
 
 def _documented(isa: Isa, rows: Sequence[InstructionReport]) -> tuple[InstructionReport, ...]:
+    """With what the description says of each instruction, and witnesses as one writes them."""
     instructions = {i.name: i for i in isa.instructions}
-    return tuple(
-        replace(row, doc=instructions[row.instruction].doc, page=instructions[row.instruction].page)
-        for row in rows
-    )
+    documented = []
+    for row in rows:
+        found = instructions[row.instruction]
+        documented.append(replace(with_writing(isa, found, row), doc=found.doc, page=found.page))
+    return tuple(documented)
 
 
 def _label(classification: Classification) -> str:

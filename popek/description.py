@@ -1,17 +1,20 @@
 """Reading the descriptions that the command line names."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from spec.load import load
 
 from popek import library
 from popek.console import palette_for
 from popek.render_diagnostic import render_diagnostics
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.ir import Isa
+from spec.lint import warnings
+from spec.load import load
 from spec.source import NOWHERE
+
+MAXIMUM = 50
+"""Diagnostics of one description that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Reading:
     name: str
     isa: Isa | None
     diagnostics: tuple[Diagnostic, ...]
+    texts: Mapping[str, str]
 
 
 def read(name: str, color: str) -> Isa | None:
@@ -28,17 +32,25 @@ def read(name: str, color: str) -> Isa | None:
     return read_all((name,), color)[0].isa
 
 
-def read_all(names: Sequence[str], color: str) -> tuple[Reading, ...]:
-    """Every description, in order; all findings about all of them are shown on stderr."""
-    readings = tuple(_reading(name) for name in names)
-    show(tuple(d for reading in readings for d in reading.diagnostics), color)
+def read_all(names: Sequence[str], color: str, lint: bool = False) -> tuple[Reading, ...]:
+    """Every description, in order; all findings about all of them are shown on stderr.
+
+    With `lint` also what is suspicious in those that have no error.
+    """
+    readings = tuple(_reading(name, lint) for name in names)
+    for reading in readings:
+        show(reading.diagnostics, color, reading.texts)
     return readings
 
 
-def show(diagnostics: tuple[Diagnostic, ...], color: str) -> None:
-    """Diagnostics on stderr."""
-    if diagnostics:
-        sys.stderr.write(render_diagnostics(diagnostics, palette_for(sys.stderr, color)))
+def show(
+    diagnostics: Sequence[Diagnostic], color: str, texts: Mapping[str, str] | None = None
+) -> None:
+    """Diagnostics on stderr, at most `MAXIMUM` of them; `texts` are the files' by path."""
+    palette = palette_for(sys.stderr, color)
+    sys.stderr.write(render_diagnostics(diagnostics[:MAXIMUM], palette, texts))
+    if len(diagnostics) > MAXIMUM:
+        sys.stderr.write(f"and {len(diagnostics) - MAXIMUM} more\n")
 
 
 def complaint(code: str, message: str, note: str = "", help: str = "") -> Diagnostic:
@@ -46,14 +58,13 @@ def complaint(code: str, message: str, note: str = "", help: str = "") -> Diagno
     return Diagnostic(Severity.ERROR, code, message, Label(NOWHERE), note=note, help=help)
 
 
-def _reading(name: str) -> Reading:
+def _reading(name: str, lint: bool) -> Reading:
     path = library.locate(name)
     if path is None:
-        return Reading(name, None, (_unknown(name),))
-    result = load(path)
-    if isinstance(result, Isa):
-        return Reading(name, result, ())
-    return Reading(name, None, result)
+        return Reading(name, None, (_unknown(name),), {})
+    loaded = load(str(path))
+    suspicious = warnings(loaded.isa) if lint and loaded.isa is not None else ()
+    return Reading(name, loaded.isa, loaded.diagnostics + suspicious, loaded.texts)
 
 
 def _unknown(name: str) -> Diagnostic:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from checker.check import explain_data
-
 from checker.report import Explanation
 from popek.console import Progress, palette_for
 from popek.description import complaint, show

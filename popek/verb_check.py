@@ -10,7 +10,6 @@ import argparse
 import sys
 
 from checker.check import check
-
 from checker.report import Report
 from popek.console import Progress, palette_for
 from popek.description import read_all

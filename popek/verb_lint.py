@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    readings = read_all(arguments.isas, arguments.color)
+    readings = read_all(arguments.isas, arguments.color, lint=True)
     if any(reading.isa is None for reading in readings):
         return ExitStatus.BAD_INPUT
     if any(reading.diagnostics for reading in readings):

@@ -1,6 +1,7 @@
 """Declarations of types, state and operands: from syntax to the tables of `Globals`."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from spec import ir, syntax
 from spec.lower_expressions import Names
@@ -56,9 +57,28 @@ def settle(
                 left.append(declaration)
                 problems.append(rejection)
         if len(left) == len(pending):
+            for declaration in left:
+                globals_.poisoned |= declared_names(declaration)
             globals_.diagnostics += [p.diagnostic for p in problems if p.diagnostic is not None]
             return
         pending = left
+
+
+def declared_names(node: syntax.Declaration) -> frozenset[str]:
+    """The names that a declaration brings into scope."""
+    match node:
+        case syntax.State():
+            return frozenset(node.names)
+        case syntax.Bank():
+            return frozenset([node.name, *(e for _, e in node.members)])
+        case syntax.Enum() | syntax.Mode():
+            return frozenset([node.name, *(m.name for m in node.members)])
+        case syntax.TypeDef() | syntax.Struct() | syntax.Names() | syntax.Alias():
+            return frozenset([node.name])
+        case syntax.Operand() | syntax.OperandSubset() | syntax.Cause():
+            return frozenset([node.name])
+        case _:
+            return frozenset()
 
 
 def _members(
@@ -138,7 +158,7 @@ def _struct(globals_: Globals, node: syntax.Struct) -> Struct:
         if any(f.name == g.name for g in fields[:-1]):
             raise reject("E0301", f"field `{f.name}` is declared twice", f.span)
     ordered = sorted(fields, key=lambda g: -g.high)
-    for above, below in zip(ordered, ordered[1:], strict=False):
+    for above, below in pairwise(ordered):
         if below.high >= above.low:
             raise reject("E0303", f"fields `{above.name}` and `{below.name}` overlap", node.span)
     used = ordered[0].high + 1

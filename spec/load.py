@@ -8,30 +8,30 @@ from typing import TypeAlias
 
 from spec import ir, syntax
 from spec.configurations import Configurations
-from spec.declare import States, constants, declare_cause, declare_memory, declare_type, settle
+from spec.declare import (
+    States,
+    constants,
+    declare_cause,
+    declare_memory,
+    declare_type,
+    declared_names,
+    settle,
+)
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
 from spec.lint import contradictions, encoding_errors
+from spec.loaded import Loaded
 from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
 from spec.parse import parse
 from spec.scope import ACCESS, Globals, Rejected, reject
-from spec.source import Span
+from spec.source import Span, text_of
 from spec.types import Address, Bits, Type, Value, width_of
 
 _Of: TypeAlias = Callable[..., list[syntax.Declaration]]
 
 MAXIMUM_BYTES = 4_000_000
 """A description larger than this is refused: it is not one."""
-
-
-@dataclass
-class Loaded:
-    """A description (None if there are errors), what was found, and the texts it refers to."""
-
-    isa: ir.Isa | None
-    diagnostics: tuple[Diagnostic, ...]
-    texts: dict[str, str]
 
 
 def load(path: str) -> Loaded:
@@ -86,12 +86,12 @@ class _Loader:
         if key in stack:
             raise Rejected(_problem("E0503", f"`{path}` includes itself", span))
         text = self._read(path, span)
-        self.texts[path] = text
+        self.texts[path] = self.globals.texts[path] = text
         tree = parse(text, path)
         if isinstance(tree, Diagnostic):
             raise Rejected(tree)
         self._items(tree.items, path, (*stack, key), base=base)
-        if not stack and not self.title:
+        if not stack and not self.title and not self._errors():
             self.globals.diagnostics.append(
                 _problem(
                     "E0302",
@@ -119,7 +119,7 @@ class _Loader:
                 )
             ) from None
         try:
-            return content.decode("utf-8-sig").replace("\r\n", "\n")
+            return text_of(content)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise Rejected(
@@ -252,14 +252,14 @@ class _Loader:
                     declare_memory(known, memory)
         states = States(known)
         self._state(states, of)
-        if self._required(path, of) or self._errors():
+        if self._required(path, of):
             return None
         unit = self._fetch_unit(of)
         encodings = Encodings(known, unit)
         self._functions(of)
         for cause in of(syntax.Cause):
             if isinstance(cause, syntax.Cause):
-                with known.collecting():
+                with known.collecting(declared_names(cause)):
                     declare_cause(known, cause)
         settle(
             of(syntax.Operand, syntax.OperandSubset),
@@ -272,8 +272,6 @@ class _Loader:
             ),
             known,
         )
-        if self._errors():
-            return None
         return self._lower(path, of, instructions, encodings, states, unit)
 
     def _state(self, states: States, of: _Of) -> None:
@@ -284,7 +282,7 @@ class _Loader:
                     states.declare(node)
         self._virtual_width(of)
         for node in of(syntax.State, syntax.Mode, syntax.Bank, syntax.Alias):
-            with known.collecting():
+            with known.collecting(declared_names(node)):
                 match node:
                     case syntax.State() if node.role != "pc":
                         states.declare(node)
@@ -296,11 +294,10 @@ class _Loader:
                         states.alias(node)
                     case _:
                         pass
-        if not self._errors():
-            for node in of(syntax.Alias):
-                if isinstance(node, syntax.Alias):
-                    with known.collecting():
-                        states.check_alias(node)
+        for node in of(syntax.Alias):
+            if isinstance(node, syntax.Alias):
+                with known.collecting():
+                    states.check_alias(node)
 
     def _virtual_width(self, of: _Of) -> None:
         known = self.globals
@@ -334,7 +331,12 @@ class _Loader:
                 )
         for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode):
             for extra in of(kind)[1:]:
-                known.diagnostics.append(_problem("E0301", "this is declared twice", extra.span))
+                what = {"Translate": "`translate`", "Fetch": "`fetch`"}.get(
+                    kind.__name__, f"`{kind.__name__.lower()}`"
+                )
+                known.diagnostics.append(
+                    _problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
+                )
         return any(absent for absent, _, _ in missing)
 
     def _fetch_unit(self, of: _Of) -> int:
@@ -458,6 +460,8 @@ class _Loader:
         causes: list[ir.Cause] = []
         for node in of(syntax.Cause):
             if not isinstance(node, syntax.Cause):
+                continue
+            if node.name not in self.globals.causes:
                 continue
             signature = self.globals.causes[node.name]
             parameters = [ir.Local(n, width_of(t) or 1) for n, t in signature.parameters]

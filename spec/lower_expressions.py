@@ -281,7 +281,9 @@ class Expressions:
         if source == kind:
             return value
         plain = (Bits, NamedBits)
-        if (isinstance(source, plain) and isinstance(kind, plain)) or (isinstance(source, plain) and isinstance(kind, Address) and not kind.physical):
+        if (isinstance(source, plain) and isinstance(kind, plain)) or (
+            isinstance(source, plain) and isinstance(kind, Address) and not kind.physical
+        ):
             pass
         elif isinstance(source, OperandType) and isinstance(kind, OperandType):
             if source.operand.name == kind.operand.name and set(source.tags) <= set(kind.tags):
@@ -658,6 +660,8 @@ class Expressions:
                 raise reject("E0204", "division by zero", right.span)
             return number(_STATIC[operator](a.number, b.number))
         a, b = self.unify(a, b, span, operator)
+        if operator in "/%" and isinstance(b.expr, ir.Literal) and b.expr.value == 0:
+            raise reject("E0204", "division by zero", right.span)
         signed = a.signed or b.signed
         if comparison:
             return self._comparison(operator, a, b, signed, span)

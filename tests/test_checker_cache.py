@@ -10,7 +10,8 @@ import pytest
 
 from checker.answers import Fact, OperandSet
 from checker.cache import FILE, Cache
-from checker.meaning import Meanings, digest, installed_version
+from checker.meaning import Meanings
+from checker.version import digest, installed_version
 from spec.ir import (
     Binary,
     BinaryOp,
@@ -304,7 +305,7 @@ def test_a_digest_tells_apart_where_texts_end() -> None:
 
 def test_the_solvers_version_is_found_without_loading_it() -> None:
     script = (
-        "import sys; from checker.meaning import installed_version, version; version();"
+        "import sys; from checker.version import installed_version, version; version();"
         "print(installed_version('z3_solver'), 'z3' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent
