@@ -88,6 +88,13 @@ class Replay:
             return False
         return self._views_related(one, two) and one.choices == two.choices
 
+    def literally_equal(self, one: Side, two: Side) -> bool:
+        """Whether the states before are equal in all but the mode."""
+        names = [e.name for e in self.isa.elements if e.name != self.isa.mode.element]
+        first, second = one.before, two.before
+        same = all(held(first, name) == held(second, name) for name in names)
+        return same and first.cells == second.cells
+
     def _banks_related(
         self, first: MachineState, second: MachineState, differ: frozenset[str]
     ) -> bool:
@@ -149,6 +156,12 @@ class Replay:
             if any(first.cells[mine + i] != second.cells[other + i] for i in range(size)):
                 found.append(f"{self.isa.memory.name}[0x{mine:x}]")
         return found
+
+    def different(
+        self, first: MachineState, second: MachineState, components: frozenset[str]
+    ) -> list[str]:
+        """Those of the elements that two states hold different values of."""
+        return [name for name in sorted(components) if held(first, name) != held(second, name)]
 
     def changed(self, side: Side) -> frozenset[str]:
         """The components that a retiring run changes."""
