@@ -1,4 +1,4 @@
-"""The definitions: each class of instructions as a question about runs in given modes.
+"""The definitions: each class of instructions as a obligation about runs in given modes.
 
 PG74 is G. J. Popek and R. P. Goldberg, CACM 17(7), 1974; the rest is defined in
 `docs/background.md`. A goal is a condition over terms; a check is the same on replayed runs.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from checker.components import MODE, Machine
-from checker.inquiry import About, Check, Goal, Question
+from checker.obligations import About, Check, Goal, Obligation
 from checker.replay import Replay
 from checker.replay import Side as Replayed
 from checker.sides import Pair
@@ -36,7 +36,7 @@ class Definitions:
 
     # -- trapping
 
-    def not_privileged(self, user: int, top: int) -> Question:
+    def not_privileged(self, user: int, top: int) -> Obligation:
         """PG74, "privileged": against it stand two states, equal but for the mode, neither of
         which memory-traps, where user does not trap with a privilege trap or supervisor does."""
 
@@ -53,24 +53,24 @@ class Definitions:
             against = not one.traps(TrapClass.PRIVILEGE) or two.traps(TrapClass.PRIVILEGE)
             return ("outcome",) if against else ()
 
-        return Question(self.name("privileged"), About.LITERAL, user, top, goal, check)
+        return Obligation(self.name("privileged"), About.LITERAL, user, top, goal, check)
 
-    def privilege_possible(self, user: int, top: int) -> Question:
+    def privilege_possible(self, user: int, top: int) -> Obligation:
         """Guard of `not_privileged`: some such pair of states does not memory-trap."""
 
         def check(runs: Runs) -> Sequence[str]:
             return () if any(run.traps(TrapClass.MEMORY) for run in runs) else ("outcome",)
 
         name = self.name("privileged", "guard")
-        return Question(name, About.LITERAL, user, top, _neither_memory_traps, check)
+        return Obligation(name, About.LITERAL, user, top, _neither_memory_traps, check)
 
-    def traps(self, mode: int, constraints: tuple[Expr, ...]) -> Question:
+    def traps(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
         """A state in which the instruction traps, memory traps left out of account."""
 
         def check(runs: Runs) -> Sequence[str]:
             return ("outcome",) if any(runs[0].traps(c) for c in NOT_MEMORY) else ()
 
-        return Question(
+        return Obligation(
             self.name("traps", self.mode_name(mode)),
             About.ONE,
             mode,
@@ -80,9 +80,9 @@ class Definitions:
             constraints=constraints,
         )
 
-    def retires(self, mode: int, constraints: tuple[Expr, ...]) -> Question:
+    def retires(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
         """A state in which the instruction retires."""
-        return Question(
+        return Obligation(
             self.name("retires", self.mode_name(mode)),
             About.ONE,
             mode,
@@ -94,14 +94,14 @@ class Definitions:
 
     # -- sensitivity
 
-    def control_sensitive(self, component: str, mode: int) -> Question:
+    def control_sensitive(self, component: str, mode: int) -> Obligation:
         """PG74, "control sensitive": a run that retires and changes the component."""
 
         def check(runs: Runs) -> Sequence[str]:
             (run,) = runs
             return (component,) if run.retires and component in self.replay.changed(run) else ()
 
-        return Question(
+        return Obligation(
             self.name("control_sensitive", component, self.mode_name(mode)),
             About.ONE,
             mode,
@@ -110,7 +110,7 @@ class Definitions:
             check,
         )
 
-    def result_sensitive(self, differ: frozenset[str], first: int, second: int) -> Question:
+    def result_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
         """Two retiring runs, in states that differ in some components only, end differently."""
 
         def check(runs: Runs) -> Sequence[str]:
@@ -119,7 +119,7 @@ class Definitions:
                 return ()
             return self.replay.result_differences(one, two)
 
-        return Question(
+        return Obligation(
             self._two("result_sensitive", differ, first, second),
             About.RELATED,
             first,
@@ -129,7 +129,7 @@ class Definitions:
             differ,
         )
 
-    def behaviour_sensitive(self, differ: frozenset[str], first: int, second: int) -> Question:
+    def behaviour_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
         """PG74, "behavior sensitive": the same, and both runs leave mode and control state."""
         results = self.result_sensitive(differ, first, second)
 
@@ -145,7 +145,7 @@ class Definitions:
         name = self._two("behaviour_sensitive", differ, first, second)
         return replace(results, name=name, goal=goal, check=check)
 
-    def trap_sensitive(self, differ: frozenset[str], first: int, second: int) -> Question:
+    def trap_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
         """The first run retires where the second one traps, other than for memory."""
 
         def check(runs: Runs) -> Sequence[str]:
@@ -153,7 +153,7 @@ class Definitions:
             traps = any(two.traps(c) for c in NOT_MEMORY)
             return ("outcome",) if one.retires and traps else ()
 
-        return Question(
+        return Obligation(
             self._two("trap_sensitive", differ, first, second),
             About.RELATED,
             first,
@@ -163,7 +163,7 @@ class Definitions:
             differ,
         )
 
-    def user_mode_noop(self, user: int, other: int) -> Question:
+    def user_mode_noop(self, user: int, other: int) -> Obligation:
         """PG74, section 3: nothing but the pc changes in user mode, where control state does in
         another one: "it is not enough to NOP the instruction without trapping"."""
 
@@ -180,7 +180,7 @@ class Definitions:
 
         differ = frozenset({MODE})
         name = self._two("user_mode_noop", differ, user, other)
-        return Question(name, About.RELATED, user, other, goal, check, differ)
+        return Obligation(name, About.RELATED, user, other, goal, check, differ)
 
     def _two(self, property_: str, differ: frozenset[str], first: int, second: int) -> str:
         modes = f"{self.mode_name(first)}-{self.mode_name(second)}"
@@ -202,8 +202,8 @@ class EscapeClauses:
     passed: frozenset[str]
     constraints: tuple[Expr, ...]
 
-    def questions(self, virtual: int) -> list[tuple[str, Question]]:
-        """Each clause with its question, for one virtual mode."""
+    def obligations(self, virtual: int) -> list[tuple[str, Obligation]]:
+        """Each clause with its obligation, for one virtual mode."""
         return [
             ("control", self._control(virtual)),
             ("virtual control", self._virtual_control(virtual)),
@@ -215,7 +215,7 @@ class EscapeClauses:
         """Those that are the VMM's."""
         return frozenset(components) - self.passed
 
-    def _control(self, virtual: int) -> Question:
+    def _control(self, virtual: int) -> Obligation:
         """The real machine retires and changes what is not the guest's."""
 
         def goal(pair: Pair) -> Truth:
@@ -226,9 +226,9 @@ class EscapeClauses:
             one = runs[0]
             return sorted(self.definitions.replay.changed(one) - self.passed) if one.retires else ()
 
-        return self._question("control", virtual, goal, check)
+        return self._obligation("control", virtual, goal, check)
 
-    def _virtual_control(self, virtual: int) -> Question:
+    def _virtual_control(self, virtual: int) -> Obligation:
         """Both retire, and the virtual machine changes what the VMM must then change for it."""
 
         def goal(pair: Pair) -> Truth:
@@ -241,9 +241,9 @@ class EscapeClauses:
                 return ()
             return sorted(self.definitions.replay.changed(two) - self.passed)
 
-        return self._question("virtual control", virtual, goal, check)
+        return self._obligation("virtual control", virtual, goal, check)
 
-    def _behaviour(self, virtual: int) -> Question:
+    def _behaviour(self, virtual: int) -> Obligation:
         """Both retire with different results, or different values of what is the guest's."""
         machine = self.definitions.machine
         owned_by_guest = self.passed & {*machine.control, *machine.outside}
@@ -261,9 +261,9 @@ class EscapeClauses:
             found = replay.result_differences(one, two)
             return [*found, *replay.different(one.after, two.after, owned_by_guest)]
 
-        return self._question("behaviour", virtual, goal, check)
+        return self._obligation("behaviour", virtual, goal, check)
 
-    def _trap(self, virtual: int) -> Question:
+    def _trap(self, virtual: int) -> Obligation:
         """The real machine retires where the virtual one traps, for whatever reason."""
 
         def goal(pair: Pair) -> Truth:
@@ -273,12 +273,12 @@ class EscapeClauses:
             one, two = runs
             return ("outcome",) if one.retires and not two.retires else ()
 
-        return self._question("trap", virtual, goal, check)
+        return self._obligation("trap", virtual, goal, check)
 
-    def _question(self, clause: str, virtual: int, goal: Goal, check: Check) -> Question:
+    def _obligation(self, clause: str, virtual: int, goal: Goal, check: Check) -> Obligation:
         definitions = self.definitions
         name = definitions.name(self.property, clause, definitions.mode_name(virtual))
-        return Question(
+        return Obligation(
             name,
             About.RELATED,
             self.user,

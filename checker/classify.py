@@ -11,7 +11,7 @@ from time import perf_counter
 
 from checker.answers import Classification, OperandSet
 from checker.components import machine_of
-from checker.inquiry import Inquirer, Log
+from checker.obligations import Log, Prover
 from checker.replay import Replay
 from checker.sensitivity import Classifier
 from checker.solve import Solver
@@ -34,8 +34,8 @@ def classify(
     subject = _subject(isa, instruction, operands)
     solver = Solver(isa.memory, timeout_ms)
     log = Log(announce, skip)
-    inquirer = Inquirer(subject, solver, Replay(subject.machine), log)
-    found = Classifier(inquirer, configuration).classification()
+    prover = Prover(subject, solver, Replay(subject.machine), log)
+    found = Classifier(prover, configuration).classification()
     return replace(
         found,
         seconds=perf_counter() - started,

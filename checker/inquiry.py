@@ -1,279 +1,188 @@
-"""Answering one question about an instruction: fold, prove, find a model, replay it.
-
-A question is about one run, or about two runs in related states. First the view is abstract: what
-cannot hold there can never hold. What can is solved again with the concrete translation, and the
-states found are replayed on the concrete machine before the answer is yes.
-"""
+"""Asking questions: from the cache where the answer is known, else from the workers."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from typing import TypeAlias
+from pathlib import Path
+from typing import TypeAlias, assert_never
 
-from checker.answers import Answer, Undecided
-from checker.assignment import Assignment, Evaluation
-from checker.components import LOCATION, MEMORY, MODE
-from checker.replay import Replay
-from checker.replay import Side as Replayed
-from checker.sides import Pair, literal, related
-from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
-from checker.states import Case, replayed
-from checker.subject import ABSTRACT, CONCRETE, Level, Subject
-from checker.terms import Truth, support
-from checker.witness import lessened
-from spec.ir import Expr
+from checker.answers import (
+    Answer,
+    Classification,
+    Components,
+    Fact,
+    Traps,
+    Undecided,
+)
+from checker.cache import Cache
+from checker.meaning import Meanings
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
+from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
+from spec.ir import Isa, Role
 
-MOST_CELLS = 24
-"""Touched cells up to which the correspondence of places is spelled out in general."""
+WORK = "checker.work:answer"
 
-Goal: TypeAlias = Callable[[Pair], Truth]
-Check: TypeAlias = Callable[[Sequence[Replayed]], Sequence[str]]
-"""The property on replayed runs: names of what shows it, empty if it does not hold."""
-
-
-class About(Enum):
-    ONE = auto()  # a run of the first mode
-    RELATED = auto()  # two runs in related states
-    LITERAL = auto()  # two runs in states equal but for the mode, choices apart
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """May states in these modes, with these conditions on the first one, reach the goal?"""
-
-    name: str
-    about: About
-    first: int
-    second: int
-    goal: Goal
-    check: Check
-    differ: frozenset[str] = frozenset()
-    constraints: tuple[Expr, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """`case` is given exactly for yes."""
-
-    answer: Answer
-    case: Case | None = None
+Answered: TypeAlias = Classification | tuple[Fact, ...]
 
 
 @dataclass(slots=True)
-class Log:
-    """What was announced, left open and found wrong on the way."""
+class Answers:
+    """One answer for each question, in their order, and how they were come by."""
 
-    announce: Callable[[str], None]
-    skip: frozenset[str]
-    undecided: list[Undecided] = field(default_factory=list)
+    results: list[Answered]
+    cached: set[int] = field(default_factory=set)  # places of answers that were known
     defects: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-class Inquirer:
-    """Asks questions about one subject."""
+def inquire(
+    isa: Isa,
+    questions: Sequence[Question],
+    *,
+    jobs: int,
+    timeout: float,
+    cache: Path | None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Answers:
+    """Answers to all questions; `timeout` is in seconds and for one obligation.
 
-    def __init__(self, subject: Subject, solver: Solver, replay: Replay, log: Log) -> None:
-        self.subject = subject
-        self.replay = replay
-        self.log = log
-        self._solver = solver
-        self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
-        self._pairs: dict[object, Pair] = {}
-
-    def ask(self, question: Question) -> Found:
-        """The answer, with the states that show a yes."""
-        if question.name in self.log.skip:
-            return self._give_up(question, "time-out")
-        memory = self._touches_memory(question)
-        if self.subject.engines.may_abstract:
-            pair = self.pair(question, ABSTRACT)
-            goal = question.goal(pair)
-            if goal is False:
-                return Found(Answer.NO)
-            if not memory:
-                return self._settle(question, pair, goal)
-            if self._abstraction_vouches(question, goal):
-                verdict = self._solve(question, pair, goal, whole=False)
-                if isinstance(verdict, Proved):
-                    return Found(Answer.NO)
-        return self._concretely(question)
-
-    def pair(self, question: Question, level: Level) -> Pair:
-        key = (question.about, question.first, question.second, question.differ, level)
-        found = self._pairs.get(key)
-        if found is None:
-            subject, first, second = self.subject, question.first, question.second
-            if question.about is About.LITERAL:
-                found = Pair(
-                    subject, first, second, level, lambda: literal(subject, first, second, level)
-                )
+    What is found is kept at once, so an interrupted inquiry has lost nothing but what was under
+    way.
+    """
+    answers = Answers([() for _ in questions])
+    store = Cache(cache)
+    try:
+        keys = _keys(isa, questions)
+        known = store.get(keys)
+        unknown = []
+        for place, (question, key) in enumerate(zip(questions, keys, strict=True)):
+            if key in known:
+                answers.results[place] = _named(question, known[key])
+                answers.cached.add(place)
             else:
-                differ = question.differ
-                found = Pair(
-                    subject,
-                    first,
-                    second,
-                    level,
-                    lambda: related(subject, first, second, differ, level),
-                )
-            self._pairs[key] = found
-        return found
+                unknown.append(place)
+        tasks = [_task(questions[place]) for place in unknown]
+        setting = Setting(isa, round(timeout * 1000))
+        with closing(
+            run(WORK, setting, tasks, jobs=jobs, limit=timeout, progress=progress)
+        ) as results:
+            for result in results:
+                place = unknown[result.index]
+                answer, defect = _answer(isa, questions[place], result)
+                answers.results[place] = answer
+                answers.defects += defect
+                if not defect and _lasting(result, answer):
+                    store.put(keys[place], answer)
+    finally:
+        store.close()
+        answers.notes += store.notes
+    return answers
 
-    def _touches_memory(self, question: Question) -> bool:
-        touches = self.subject.touches_memory
-        if not self.subject.engines.may_abstract:
-            return True
-        return touches(question.first) or (
-            question.about is not About.ONE and touches(question.second)
-        )
 
-    def _abstraction_vouches(self, question: Question, goal: Truth) -> bool:
-        """Whether sharing one view between both states allows all that may happen."""
-        if question.about is not About.RELATED:
-            return True
-        subject = self.subject
-        moving = subject.machine.translation.reads | {MODE, LOCATION, MEMORY}
-        marks = support(goal) & subject.marks
-        if marks & subject.moved_mark:
-            return False
-        return not (marks and question.differ & moving)
-
-    # -- concrete translation
-
-    def _concretely(self, question: Question) -> Found:
-        for attempt in self._attempts(question):
-            pair = self.pair(attempt, CONCRETE)
-            goal = attempt.goal(pair)
-            if goal is False:
-                last = Found(Answer.NO)
-                continue
-            if attempt.about is About.RELATED and pair.touched_cells > MOST_CELLS:
-                last = self._give_up(question, f"{pair.touched_cells} cells are touched")
-                continue
-            last = self._settle(attempt, pair, goal)
-            if last.answer is Answer.YES:
-                return last
-        return last
-
-    def _attempts(self, question: Question) -> list[Question]:
-        """Simpler questions whose yes is enough, then the question itself."""
-        if not question.differ & {LOCATION, MEMORY}:
-            return [question]
-        moving = self.subject.machine.translation.reads
-        simpler = question.differ - {LOCATION, MEMORY} - moving
-        return [replace(question, differ=simpler), question] if simpler else [question]
-
-    # -- solving
-
-    def _settle(self, question: Question, pair: Pair, goal: Truth) -> Found:
-        """Solve on terms that say exactly what happens, and replay what is found."""
-        for whole in (False, True):
-            verdict = self._solve(question, pair, goal, whole=whole)
-            match verdict:
-                case Proved():
-                    return Found(Answer.NO)
-                case Unknown(reason):
-                    return self._give_up(question, reason)
-                case Refuted(assignment):
-                    case = self._replayed(question, pair, assignment)
-                    if case is not None:
-                        return Found(Answer.YES, case)
-        self.log.defects.append(f"{question.name}: the states found do not replay")
-        return self._give_up(question, "the states found do not replay")
-
-    def _give_up(self, question: Question, reason: str) -> Found:
-        reason = "time-out" if reason in ("timeout", "canceled") else reason
-        self.log.undecided.append(Undecided(question.name, reason))
-        return Found(Answer.UNKNOWN)
-
-    def _solve(self, question: Question, pair: Pair, goal: Truth, *, whole: bool) -> Verdict:
-        conditions = [goal]
-        if question.about is About.RELATED:
-            conditions.append(pair.relation)
-        if False in conditions:
-            return Proved()
-        assumptions = self._assumptions(question, pair)
-        if False in assumptions:
-            return Proved()
-        chosen = assumptions if whole else _cone(conditions, assumptions)
-        self.log.announce(question.name)
-        return self._solver.solve(*conditions, *chosen)
-
-    def _assumptions(self, question: Question, pair: Pair) -> list[Truth]:
-        subject = self.subject
-        found = [*subject.well_formed(question.first), *subject.operands.conditions]
-        found += [subject.condition(question.first, expr) for expr in question.constraints]
-        if question.about is not About.ONE:
-            second = subject.well_formed(question.second)
-            found += [pair.second.condition(condition) for condition in second]
-        return [condition for condition in dict.fromkeys(found) if condition is not True]
-
-    # -- replay
-
-    def _replayed(self, question: Question, pair: Pair, values: Assignment) -> Case | None:
-        base = self.base(question.first, question.constraints)
-        if base is None:
-            return None
-        case = self._case(question, pair, values, base)
-        if not self.shows(question, case):
-            return None
-        return lessened(
-            case,
-            values,
-            base,
-            lambda less: self._case(question, pair, less, base),
-            lambda found: bool(self.shows(question, found)),
-        )
-
-    def _case(self, question: Question, pair: Pair, values: Assignment, base: Assignment) -> Case:
-        return replayed(pair, question.about is not About.ONE, values, base, self.replay)
-
-    def shows(self, question: Question, case: Case) -> Sequence[str]:
-        """What in the replayed runs shows the property, if the states are as asked."""
-        replay = self.replay
-        if not all(replay.well_formed(run.before) for run in case.runs):
-            return ()
-        if not replay.holds(case.runs[0].before, question.constraints):
-            return ()
-        match question.about:
-            case About.RELATED if not replay.related(case.runs[0], case.runs[1], question.differ):
-                return ()
-            case About.LITERAL if not replay.literally_equal(case.runs[0], case.runs[1]):
-                return ()
+def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
+    meanings = Meanings(isa)
+    keys = []
+    for question in questions:
+        match question:
+            case ClassesOf(configuration, instruction, operands):
+                keys.append(meanings.classification(configuration, instruction, operands))
+            case FactsOf(configuration):
+                keys.append(meanings.whole("facts", configuration))
+            case InvariantsOf():
+                keys.append(meanings.whole("invariants"))
             case _:
-                return question.check(case.runs)
-
-    def base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
-        """Values for what a question leaves open: at reset, or else any well-formed state."""
-        key = (mode, constraints)
-        if key not in self._bases:
-            self._bases[key] = self._find_base(mode, constraints)
-        return self._bases[key]
-
-    def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
-        subject = self.subject
-        conditions = [*subject.well_formed(mode), *subject.operands.conditions]
-        conditions += [subject.condition(mode, expr) for expr in constraints]
-        for candidate in (subject.reset(mode), Assignment()):
-            evaluation = Evaluation(candidate, subject.machine.isa.memory)
-            if all(evaluation.truth(condition) for condition in conditions):
-                return candidate
-        verdict = self._solver.solve(*conditions)
-        return verdict.assignment if isinstance(verdict, Refuted) else None
+                assert_never(question)
+    return keys
 
 
-def _cone(goals: Sequence[Truth], assumptions: Sequence[Truth]) -> list[Truth]:
-    """The assumptions that share symbols with the goals, directly or through one another."""
-    reached = 0
-    for goal in goals:
-        reached |= support(goal)
-    chosen: list[Truth] = []
-    left = list(assumptions)
-    while True:
-        near = [condition for condition in left if support(condition) & reached]
-        if not near:
-            return chosen
-        chosen += near
-        left = [condition for condition in left if not support(condition) & reached]
-        for condition in near:
-            reached |= support(condition)
+def _task(question: Question) -> Task:
+    match question:
+        case ClassesOf(_, instruction, operands):
+            return Task(question.name, question, (instruction.name, operands))
+        case FactsOf() | InvariantsOf():
+            return Task(question.name, question)
+        case _:
+            assert_never(question)
+
+
+def _named(question: Question, answer: Answered) -> Answered:
+    """The answer as one under this question's configuration, whatever that was called before."""
+    if isinstance(question, ClassesOf) and isinstance(answer, Classification):
+        return replace(answer, configuration=question.configuration.name)
+    return answer
+
+
+def _answer(isa: Isa, question: Question, result: Done | Failed) -> tuple[Answered, list[str]]:
+    """What a worker's result says, and the defects that it shows."""
+    match result:
+        case Done(_, answer, stopped):
+            if isinstance(answer, Classification):
+                return _with_reasons(answer, dict(stopped)), []
+            return answer, []
+        case Failed(_, reason, detail):
+            where = detail.strip().splitlines()[-3:-1] if detail else []
+            place = " ".join(line.strip() for line in where)
+            return _unanswered(isa, question, reason), [
+                f"{question.name}: {reason} {place}".strip()
+            ]
+        case _:
+            assert_never(result)
+
+
+def _with_reasons(classification: Classification, stopped: dict[str, str]) -> Classification:
+    """With the parent's reasons for the questions that it stopped."""
+    undecided = tuple(
+        replace(u, reason=stopped.get(u.obligation, u.reason)) for u in classification.undecided
+    )
+    return replace(classification, undecided=undecided)
+
+
+def _lasting(result: Done | Failed, answer: Answered) -> bool:
+    """Whether the answer would be the same with more time."""
+    if isinstance(result, Failed) or result.stopped:
+        return False
+    if isinstance(answer, Classification):
+        return not any(u.reason.startswith(TIME_OUT) for u in answer.undecided)
+    return not any(f.answer is Answer.UNKNOWN and TIME_OUT in f.reason for f in answer)
+
+
+def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
+    match question:
+        case ClassesOf(configuration, instruction, operands):
+            anything = Components(undecided=_components(isa))
+            unknown = Answer.UNKNOWN
+            return Classification(
+                instruction=instruction.name,
+                operands=operands,
+                configuration=configuration.name,
+                traps=Traps.UNKNOWN,
+                privileged=unknown,
+                control_sensitive=anything,
+                behaviour_sensitive=anything,
+                result_sensitive=anything,
+                trap_sensitive=anything,
+                user_sensitive=unknown,
+                supervisor_sensitive=unknown,
+                user_mode_noop=unknown,
+                escape=unknown,
+                hybrid_escape=unknown,
+                semantic_violation=unknown,
+                hybrid_semantic_violation=unknown,
+                undecided=(Undecided(question.name, reason),),
+            )
+        case FactsOf():
+            return (
+                Fact("efficient", Answer.UNKNOWN, reason),
+                Fact("constraints are satisfiable", Answer.UNKNOWN, reason),
+            )
+        case InvariantsOf():
+            return tuple(
+                Fact(f"invariant {text}", Answer.UNKNOWN, reason) for text, _ in isa.invariants
+            )
+        case _:
+            assert_never(question)
+
+
+def _components(isa: Isa) -> tuple[str, ...]:
+    roles = (Role.CONTROL, Role.TIME, Role.DEVICE)
+    return ("mode", "location", "memory", *(e.name for e in isa.elements if e.role in roles))

@@ -1,4 +1,4 @@
-"""The order in which the questions about an instruction are asked, and what the answers mean."""
+"""The order in which the obligations about an instruction are asked, and what the answers mean."""
 
 from collections.abc import Callable, Iterable
 from itertools import combinations
@@ -7,13 +7,13 @@ from typing import TypeAlias
 from checker.answers import Answer, Classification, Components, Traps, Witness
 from checker.classes import Definitions, EscapeClauses
 from checker.components import LOCATION, MEMORY, MODE, may_differ
-from checker.inquiry import Found, Inquirer, Question
+from checker.obligations import Found, Obligation, Prover
 from checker.subject import ABSTRACT
 from checker.terms import Term
 from checker.witness import describe, explaining
 from spec.ir import Configuration, Expr
 
-Define: TypeAlias = Callable[[frozenset[str], int, int], Question]
+Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
@@ -53,9 +53,9 @@ class Answers:
 class Classifier:
     """Asks everything about one instruction under one configuration."""
 
-    def __init__(self, inquirer: Inquirer, configuration: Configuration) -> None:
-        self.inquirer = inquirer
-        self.subject = inquirer.subject
+    def __init__(self, prover: Prover, configuration: Configuration) -> None:
+        self.prover = prover
+        self.subject = prover.subject
         self.machine = self.subject.machine
         self.configuration = configuration
         modes = dict(self.machine.isa.mode.members)
@@ -67,7 +67,7 @@ class Classifier:
         operands = self.subject.chosen.text
         instruction = self.subject.instruction.name + (f"[{operands}]" if operands else "")
         prefix = f"{self.machine.isa.name}/{instruction}/{configuration.name}"
-        self.definitions = Definitions(self.machine, inquirer.replay, prefix)
+        self.definitions = Definitions(self.machine, prover.replay, prefix)
         self.witnesses: dict[str, Witness] = {}
 
     def classification(self) -> Classification:
@@ -78,7 +78,7 @@ class Classifier:
         own = {LOCATION, MEMORY, *self.machine.control, *self.machine.members}
         escape, hybrid = self._escape("escape", mirrored=True)
         violation, hybrid_violation = self._semantic(escape, hybrid)
-        log = self.inquirer.log
+        log = self.prover.log
         return Classification(
             instruction=self.subject.instruction.name,
             operands=self.subject.chosen,
@@ -102,16 +102,16 @@ class Classifier:
             defects=tuple(log.defects),
         )
 
-    def _ask(self, question: Question, property_: str, *parts: str) -> Answer:
+    def _ask(self, obligation: Obligation, property_: str, *parts: str) -> Answer:
         """The answer; the first yes for a property gives its witness."""
-        found = self.inquirer.ask(question)
-        self._keep(found, question, property_, "", parts)
+        found = self.prover.ask(obligation)
+        self._keep(found, obligation, property_, "", parts)
         return found.answer
 
     def _keep(
         self,
         found: Found,
-        question: Question,
+        obligation: Obligation,
         property_: str,
         clause: str,
         components: Iterable[str] = (),
@@ -119,7 +119,7 @@ class Classifier:
         key = f"{property_}/{clause}"
         if found.case is None or key in self.witnesses:
             return
-        differs = self.inquirer.shows(question, found.case)
+        differs = self.prover.shows(obligation, found.case)
         instruction = self.subject.instruction
         self.witnesses[key] = describe(
             self.machine, instruction, found.case, property_, clause, tuple(components), differs
@@ -141,7 +141,7 @@ class Classifier:
                 name = self.definitions.mode_name(mode)
                 where = f"in mode {name}" + (", constrained" if constraints else "")
                 prefix = self.definitions.prefix
-                self.inquirer.log.defects.append(f"{prefix}: neither retires nor traps {where}")
+                self.prover.log.defects.append(f"{prefix}: neither retires nor traps {where}")
                 return Traps.UNKNOWN
             case _:
                 return Traps.UNKNOWN
@@ -150,11 +150,11 @@ class Classifier:
         against = self._ask(self.definitions.not_privileged(self.user, self.top), "not_privileged")
         if against is not NO:
             return ~against
-        question = self.definitions.privilege_possible(self.user, self.top)
-        possible = self.inquirer.ask(question).answer
+        obligation = self.definitions.privilege_possible(self.user, self.top)
+        possible = self.prover.ask(obligation).answer
         if possible is NO:
             prefix = self.definitions.prefix
-            self.inquirer.log.defects.append(f"{prefix}: privileged holds vacuously")
+            self.prover.log.defects.append(f"{prefix}: privileged holds vacuously")
         return possible
 
     # -- control sensitive
@@ -169,14 +169,14 @@ class Classifier:
                 decided = answers.of(component) is YES
                 if decided and (mode not in (self.user, self.top) or answers.in_mode(mode) is YES):
                     continue
-                question = self.definitions.control_sensitive(component, mode)
-                answer = self._ask(question, "control_sensitive", component)
+                obligation = self.definitions.control_sensitive(component, mode)
+                answer = self._ask(obligation, "control_sensitive", component)
                 answers.note(component, mode, answer)
         return answers
 
     def _changeable(self, mode: int) -> list[str]:
-        question = self.definitions.retires(mode, ())
-        return self.inquirer.pair(question, ABSTRACT).first.changeable()
+        obligation = self.definitions.retires(mode, ())
+        return self.prover.pair(obligation, ABSTRACT).first.changeable()
 
     # -- behaviour sensitive
 
@@ -215,12 +215,12 @@ class Classifier:
         self, behaviour: Answers, result: Answers, differ: frozenset[str], first: int, second: int
     ) -> None:
         name = "+".join(sorted(differ))
-        question = self.definitions.behaviour_sensitive(differ, first, second)
-        answer = self._ask(question, "behaviour_sensitive", name)
+        obligation = self.definitions.behaviour_sensitive(differ, first, second)
+        answer = self._ask(obligation, "behaviour_sensitive", name)
         behaviour.note(name, first, answer)
         if answer is not YES and result.of(name) is not YES:
-            question = self.definitions.result_sensitive(differ, first, second)
-            answer = self._ask(question, "result_sensitive", name)
+            obligation = self.definitions.result_sensitive(differ, first, second)
+            answer = self._ask(obligation, "result_sensitive", name)
         result.note(name, first, answer)
 
     def _candidates(self, mode: int) -> list[str]:
@@ -273,14 +273,14 @@ class Classifier:
         answer = NO
         for first, second in self._mode_pairs(differ):
             if answer is not YES:
-                answer |= self.inquirer.ask(define(differ, first, second)).answer
+                answer |= self.prover.ask(define(differ, first, second)).answer
         return answer
 
     def _modes_of(self, define: Define, differ: frozenset[str]) -> list[int]:
         return [
             first
             for first, second in self._mode_pairs(differ)
-            if self.inquirer.ask(define(differ, first, second)).answer is YES
+            if self.prover.ask(define(differ, first, second)).answer is YES
         ]
 
     def _mode_pairs(self, differ: frozenset[str]) -> list[tuple[int, int]]:
@@ -296,20 +296,20 @@ class Classifier:
             return answers.components()
         for component in self._depended_on(self.user, self.subject.supports(self.user)[0]):
             differ = frozenset({component})
-            question = self.definitions.trap_sensitive(differ, self.user, self.user)
-            answers.note(component, self.user, self._ask(question, "trap_sensitive", component))
+            obligation = self.definitions.trap_sensitive(differ, self.user, self.user)
+            answers.note(component, self.user, self._ask(obligation, "trap_sensitive", component))
         for other in self.scope:
             if other != self.user and answers.of(MODE) is not YES:
-                question = self.definitions.trap_sensitive(frozenset({MODE}), self.user, other)
-                answers.note(MODE, self.user, self._ask(question, "trap_sensitive", MODE))
+                obligation = self.definitions.trap_sensitive(frozenset({MODE}), self.user, other)
+                answers.note(MODE, self.user, self._ask(obligation, "trap_sensitive", MODE))
         return answers.components()
 
     def _noop(self) -> Answer:
         answer = NO
         for other in self.scope:
             if other != self.user and answer is not YES:
-                question = self.definitions.user_mode_noop(self.user, other)
-                answer |= self._ask(question, "user_mode_noop", MODE)
+                obligation = self.definitions.user_mode_noop(self.user, other)
+                answer |= self._ask(obligation, "user_mode_noop", MODE)
         return answer
 
     # -- escapes
@@ -327,12 +327,12 @@ class Classifier:
         )
         hybrid = escape = NO
         for mode in reversed(self.virtual):
-            for clause, question in clauses.questions(mode):
-                found = self.inquirer.ask(question)
+            for clause, obligation in clauses.obligations(mode):
+                found = self.prover.ask(obligation)
                 if found.case is not None:
                     first, second = (run.before for run in found.case.runs)
                     components = explaining(self.machine, first, second, differ)
-                    self._keep(found, question, property_, clause, components)
+                    self._keep(found, obligation, property_, clause, components)
                 escape |= found.answer
                 if found.answer is YES:
                     break

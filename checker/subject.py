@@ -163,6 +163,8 @@ def differ(engine: Symbolic, first: Value, second: Value) -> Truth:
     if isinstance(first, Term) and first.width == 0:
         assert isinstance(second, Term)
         return _arrays_differ(engine, first, second)
+    if not isinstance(first, Term) and not isinstance(second, Term):
+        return first != second
     width = first.width if isinstance(first, Term) else cast(Term, second).width
     return engine.negate(engine.equal(first, second, width))
 
