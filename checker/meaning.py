@@ -27,6 +27,8 @@ class Meanings:
         self._operands = {o.name: _Text(_operand_text(o)) for o in isa.operands}
         self._elements = {e.name: repr(replace(e, doc="", reset=0)) for e in isa.elements}
         self._instructions: dict[str, tuple[str, frozenset[str]]] = {}
+        self._bases: dict[tuple[str, int], str] = {}
+        self._seen: list[Configuration] = []
         invariants = repr([expr for _, expr in isa.invariants])
         members = {name for bank in isa.banks for _, name in bank.members}
         self._always = self._closure(
@@ -43,22 +45,12 @@ class Meanings:
 
         The configuration's name does not count: an answer may be used under another.
         """
-        text, touched = self._instruction(instruction)
-        constraints = _Text(repr([expr for _, expr in configuration.constraints]))
-        constrained, more = self._closure(constraints, set())
-        elements = touched | more | self._always[1]
-        return digest(
-            "classification",
-            version(),
-            self._machine,
-            self._always[0],
-            text,
-            constrained,
-            repr(operands),
-            repr((configuration.virtual_modes, configuration.real_mode)),
-            *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
-            *(self._elements[name] for name in sorted(elements)),
-        )
+        place = (instruction.name, id(configuration))
+        base = self._bases.get(place)
+        if base is None:
+            self._seen.append(configuration)  # alive, it keeps its id
+            base = self._bases[place] = self._base(configuration, instruction)
+        return digest(base, repr(operands))
 
     def whole(self, question: str, configuration: Configuration | None = None) -> str:
         """Of a question about the whole description (and a configuration)."""
@@ -76,6 +68,23 @@ class Meanings:
             repr((resets, routines, self._isa.undecodable, self._isa.interrupts)),
             repr(configuration and replace(configuration, name="")),
             repr([text for text, _ in self._isa.invariants]),
+        )
+
+    def _base(self, configuration: Configuration, instruction: Instruction) -> str:
+        text, touched = self._instruction(instruction)
+        constraints = _Text(repr([expr for _, expr in configuration.constraints]))
+        constrained, more = self._closure(constraints, set())
+        elements = touched | more | self._always[1]
+        return digest(
+            "classification",
+            version(),
+            self._machine,
+            self._always[0],
+            text,
+            constrained,
+            repr((configuration.virtual_modes, configuration.real_mode)),
+            *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
+            *(self._elements[name] for name in sorted(elements)),
         )
 
     def _instruction(self, instruction: Instruction) -> tuple[str, frozenset[str]]:

@@ -44,9 +44,9 @@ _WHOLE = ("medeleg", "mepc", "sepc", "mcause", "scause", "mtval", "stval", "mscr
 
 LAYOUT: dict[str, tuple[tuple[str, int, int], ...]] = {
     "mstatus": tuple((f"mstatus.{name}", low, width) for name, low, width in _STATUS),
-    "mie": tuple((f"mie.{name}", low, 1) for name, low in _INTERRUPTS),
+    "mie": tuple((f"mie.{name}E", low, 1) for name, low in _INTERRUPTS),
     "mip": (
-        ("mip.SSI", 1, 1), ("msip", 3, 1), ("mip.STI", 5, 1), ("mtip", 7, 1), ("mip.SEI", 9, 1),
+        ("mip.SSIP", 1, 1), ("msip", 3, 1), ("mip.STIP", 5, 1), ("mtip", 7, 1), ("mip.SEIP", 9, 1),
     ),
     "mideleg": (("mideleg.SSI", 1, 1), ("mideleg.STI", 5, 1), ("mideleg.SEI", 9, 1)),
     "mtvec": (("mtvec.MODE", 0, 1), ("mtvec.BASE", 2, 30)),

@@ -127,11 +127,6 @@ DIFFERENCES = (
     ),
     Difference(
         "qemu",
-        "a step over WFI that does not sleep goes on with the next instruction",
-        _all_if(lambda c: c.step.instruction == "WFI" and c.step.cause is None),
-    ),
-    Difference(
-        "qemu",
         "QEMU keeps the low bits of xepc; they are 0 when IALIGN is 32 (Vol. II, 3.1.14)",
         _always(mepc=3, sepc=3),
     ),
