@@ -7,13 +7,15 @@ level deeper. What stands in columns: the cells of a family's rows, the parts of
 separated by two blanks. Every comment stays, and the tree stays the same.
 """
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+import functools
+from dataclasses import dataclass, field, replace
 
-from spec import syntax
+from lark import Lark, Token, Tree
+
 from spec.columns import Line, render
 from spec.diagnostics import Diagnostic
-from spec.parse import parse
-from spec.tokens import Kind, Token, tokens
+from spec.parse import GRAMMAR, parse
+from spec.words import Kind, Word, words
 
 _OPENERS = ("(", "[", "{")
 _CLOSERS = (")", "]", "}")
@@ -41,7 +43,7 @@ def format_source(text: str, path: str = "") -> str | Diagnostic:
     if isinstance(tree, Diagnostic):
         return tree
     for keep_separators in (False, True):
-        made = _Formatter(text, tree, keep_separators).text()
+        made = _Formatter(text, keep_separators).text()
         if parse(made, path) == tree:
             return made
     raise AssertionError(f"formatting {path or 'the text'} changed its meaning")
@@ -66,40 +68,50 @@ class _Places:
     tables: dict[int, _Table] = field(default_factory=dict)  # by arm, or by a row's `|`
 
 
-def _places(tree: syntax.Source, text: str) -> _Places:
+@functools.cache
+def _grammar() -> Lark:
+    """The grammar with a tree that has every token."""
+    return Lark(
+        GRAMMAR.read_text(encoding="utf-8"),
+        parser="lalr",
+        lexer="contextual",
+        keep_all_tokens=True,
+        propagate_positions=True,
+    )
+
+
+def _places(text: str) -> _Places:
+    """Where constructs begin in text that parses."""
     found = _Places()
-    pending: list[object] = [tree]
+    pending = [_grammar().parse(text + "\n")]
     while pending:
-        node = pending.pop()
-        match node:
-            case syntax.Source(items):
-                found.items |= {item.span.start for item in items}
-            case syntax.When(_, then, orelse):
-                found.items |= {item.span.start for item in (*then, *(orelse or ()))}
-            case syntax.Block(statements):
-                found.statements |= {statement.span.start for statement in statements}
-            case syntax.Unary():
-                found.unary.add(node.span.start)
-            case syntax.Virtualize(_, items):
-                found.members |= {item.span.start for item in items}
-            case syntax.Match() | syntax.MatchExpr():
-                for arm in node.arms:
-                    found.members.add(arm.span.start)
-                    found.tables[arm.span.start] = _Table("arms", node.span.start)
-            case syntax.Operand():
-                for one in node.alternatives:
-                    bar = text.rindex("|", 0, one.span.start)
-                    found.tables[bar] = _Table("alternatives", node.span.start)
-            case syntax.Instruction():
-                for row in node.rows:
-                    bar = text.rindex("|", 0, row.span.start)
-                    found.tables[bar] = _Table("rows", node.span.start)
+        tree = pending.pop()
+        below = [child for child in tree.children if isinstance(child, Tree)]
+        pending += below
+        match tree.data:
+            case "start" | "items":
+                found.items |= {child.meta.start_pos for child in below}
+            case "block":
+                found.statements |= {child.meta.start_pos for child in below}
+            case "unary":
+                found.unary.add(tree.meta.start_pos)
+            case "virtualize":
+                found.members |= {child.meta.start_pos for child in below}
+            case "match" | "match_expr":
+                for arm in below:
+                    if arm.data in ("arm", "expr_arm"):
+                        found.members.add(arm.meta.start_pos)
+                        found.tables[arm.meta.start_pos] = _Table("arms", tree.meta.start_pos)
+            case "operand" | "family":
+                kind = "rows" if tree.data == "family" else "alternatives"
+                for child in below:
+                    if child.data in ("alternative", "row"):
+                        bar = child.children[0]
+                        assert isinstance(bar, Token)  # blanks, then `|`
+                        end = bar.end_pos or 1
+                        found.tables[end - 1] = _Table(kind, tree.meta.start_pos)
             case _:
                 pass
-        if isinstance(node, tuple):
-            pending += node
-        elif is_dataclass(node):
-            pending += (getattr(node, part.name) for part in fields(node))
     return found
 
 
@@ -114,9 +126,9 @@ class _Open:
 class _Formatter:
     """Goes through the tokens once and puts them into lines."""
 
-    def __init__(self, text: str, tree: syntax.Source, keep_separators: bool) -> None:
-        self.places = _places(tree, text)
-        self.tokens = tokens(text)
+    def __init__(self, text: str, keep_separators: bool) -> None:
+        self.places = _places(text)
+        self.tokens = words(text)
         if not keep_separators:
             self.tokens = _without_separators(self.tokens)
         self.lines: list[Line] = []
@@ -128,8 +140,8 @@ class _Formatter:
         self.depth = 0  # brackets at the start of the line
 
     def text(self) -> str:
-        previous: Token | None = None
-        before: Token | None = None  # the previous one that is no comment
+        previous: Word | None = None
+        before: Word | None = None  # the previous one that is no comment
         for index, token in enumerate(self.tokens):
             item = token.start in self.places.items
             breaks = token.lines > 0 or (item and previous is not None and previous.text != "{")
@@ -144,7 +156,7 @@ class _Formatter:
             before = before if token.is_comment else token
         return render(self.lines)
 
-    def _begin(self, index: int, previous: Token | None) -> None:
+    def _begin(self, index: int, previous: Word | None) -> None:
         """Start a line with a token."""
         token = self.tokens[index]
         blank = token.lines > 1 and index > 0 and self.tokens[index - 1].text != "{"
@@ -162,7 +174,7 @@ class _Formatter:
         self.depth = len(self.brackets)
         self.in_name = False
 
-    def _run(self, token: Token, blank: bool) -> _Table | None:
+    def _run(self, token: Word, blank: bool) -> _Table | None:
         """The table of a declaration and its neighbours of the same kind."""
         kind = "state" if token.text in _STATE else token.text
         if kind != "state" and kind not in _COLUMNS:
@@ -172,7 +184,7 @@ class _Formatter:
             return above
         return _Table(kind, token.start)
 
-    def _level(self, index: int, code: Token | None, previous: Token | None) -> int:
+    def _level(self, index: int, code: Word | None, previous: Word | None) -> int:
         """The level of the line that begins at a token.
 
         `code` is that token or, if it is a comment, the next one that is none; `previous` is the
@@ -191,7 +203,7 @@ class _Formatter:
         level = self.brackets[-1].level + 1 if self.brackets else 0
         return level + self._goes_on(code, previous)
 
-    def _goes_on(self, token: Token, previous: Token | None) -> bool:
+    def _goes_on(self, token: Word, previous: Word | None) -> bool:
         """Whether a line that begins so goes on with a construct of the line before."""
         places, at = self.places, token.start
         if at in places.tables and token.text == "|":
@@ -208,7 +220,7 @@ class _Formatter:
             return False
         return self.head not in _LISTS and previous.text not in ("{", "}", ",")
 
-    def _note(self, token: Token, previous: Token | None, item: bool) -> None:
+    def _note(self, token: Word, previous: Word | None, item: bool) -> None:
         """Keep track of what the token opens or closes."""
         if token.is_comment or token.kind is Kind.STRING:
             return
@@ -225,7 +237,7 @@ class _Formatter:
         if token.text in ("@", ",", "{"):
             self.placed = token.text == "@"
 
-    def _append(self, gap: str, token: Token, previous: Token) -> None:
+    def _append(self, gap: str, token: Word, previous: Word) -> None:
         """Put a token at the end of the line, in a new cell if a column begins with it."""
         line = self.lines[-1]
         column = self._column_of(line, token, previous)
@@ -236,7 +248,7 @@ class _Formatter:
         line.cells.append(token.text)
         self.column = column
 
-    def _column_of(self, line: Line, token: Token, previous: Token) -> int:
+    def _column_of(self, line: Line, token: Word, previous: Word) -> int:
         table = line.table
         if not isinstance(table, _Table) or len(self.brackets) != self.depth:
             return 0
@@ -250,7 +262,7 @@ class _Formatter:
             return self.column + (previous.text == ",")
         return int(token.kind is Kind.STRING and previous.text != "|")
 
-    def _gap(self, previous: Token, token: Token) -> str:
+    def _gap(self, previous: Word, token: Word) -> str:
         """The blanks between two tokens of a line."""
         before, after = previous.text, token.text
         places = self.places
@@ -277,7 +289,7 @@ class _Formatter:
             return ""
         return " "
 
-    def _gap_of_bracket(self, previous: Token, after: str) -> str:
+    def _gap_of_bracket(self, previous: Word, after: str) -> str:
         if self.in_name and after == "(":
             return " "
         if previous.kind is Kind.NAME and previous.text not in _APART:
@@ -296,9 +308,9 @@ class _Formatter:
         return " "
 
 
-def _without_separators(found: list[Token]) -> list[Token]:
+def _without_separators(found: list[Word]) -> list[Word]:
     """The tokens without each `;` that no bracket follows."""
-    kept: list[Token] = []
+    kept: list[Word] = []
     lines = 0
     for index, token in enumerate(found):
         following = found[index + 1].text if index + 1 < len(found) else ""

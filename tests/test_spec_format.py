@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spec.diagnostics import Diagnostic
 from spec.format import format_source
 from spec.parse import parse
-from spec.tokens import tokens
+from spec.words import words
 
 ISAS = Path(__file__).parent.parent / "isas"
 DESCRIPTIONS = sorted(ISAS.rglob("*.isa"))
@@ -57,7 +57,7 @@ def _formatted(text: str) -> str:
 
 
 def _comments(text: str) -> list[str]:
-    return ["".join(token.text.split()) for token in tokens(text) if token.is_comment]
+    return ["".join(token.text.split()) for token in words(text) if token.is_comment]
 
 
 def _check(text: str) -> str:
@@ -95,7 +95,7 @@ _BLANKS = st.sampled_from(
 def test_blanks_and_comments_anywhere_do_not_change_the_tree(
     snippets: list[str], data: st.DataObject
 ) -> None:
-    found = tokens("\n".join(snippets))
+    found = words("\n".join(snippets))
     text = ""
     for token in found:
         blank = data.draw(_BLANKS)
@@ -107,7 +107,7 @@ def test_blanks_and_comments_anywhere_do_not_change_the_tree(
 
 @given(st.lists(st.sampled_from(SNIPPETS), max_size=2))
 def test_the_style_does_not_depend_on_blanks(snippets: list[str]) -> None:
-    found = tokens("\n".join(snippets))
+    found = words("\n".join(snippets))
     loose = "".join(("\n" if t.lines else "   ") + t.text for t in found)
     tight = "".join(("\n" * min(t.lines, 1) or " ") + t.text for t in found)
 

@@ -1,4 +1,4 @@
-"""The tokens of a description with its comments, as the formatter needs them."""
+"""The words of a description: its tokens and comments, as the formatter needs them."""
 
 import re
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """`lines` counts the line ends between the token before and this one."""
+class Word:
+    """`lines` counts the line ends between the word before and this one."""
 
     kind: Kind
     text: str
@@ -39,13 +39,13 @@ _TOKEN = re.compile(
 )
 
 
-def tokens(text: str) -> list[Token]:
-    """The tokens of text that parses. Nothing but blanks lies between them."""
-    found: list[Token] = []
+def words(text: str) -> list[Word]:
+    """The words of text that parses. Nothing but blanks lies between them."""
+    found: list[Word] = []
     end = 0
     for match in _TOKEN.finditer(text):
         kind = Kind[str(match.lastgroup)]
         lines = text.count("\n", end, match.start())
-        found.append(Token(kind, match.group().rstrip(), match.start(), lines))
+        found.append(Word(kind, match.group().rstrip(), match.start(), lines))
         end = match.end()
     return found
