@@ -98,14 +98,7 @@ def gate(vector: int) -> int:
     level = 3 if vector in (3, 4, 5, 0x41, 0x42, 0x43, 0x44) else 0
     present = vector != 0x42
     kind = 0xC if vector == 0x44 else 0xF if vector % 4 == 3 else 0xE
-    return (
-        offset >> 16 << 48
-        | present << 47
-        | level << 45
-        | kind << 40
-        | 8 << 16
-        | offset & 0xFFFF
-    )
+    return offset >> 16 << 48 | present << 47 | level << 45 | kind << 40 | 8 << 16 | offset & 0xFFFF
 
 
 def interrupt_table() -> bytes:
