@@ -1,16 +1,16 @@
 """Reading the descriptions that the command line names."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from popek import library
 from popek.console import palette_for
 from popek.render_diagnostic import render_diagnostics
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.ir import Isa
-from spec.lint import warnings
-from spec.load import load
+from spec.load_cache import load_cached
 from spec.source import NOWHERE
 
 MAXIMUM = 50
@@ -27,17 +27,22 @@ class Reading:
     texts: Mapping[str, str]
 
 
-def read(name: str, color: str) -> Isa | None:
+def read(name: str, color: str, cache: Path | None = None) -> Isa | None:
     """The description an argument names; None after its errors were shown on stderr."""
-    return read_all((name,), color)[0].isa
+    return read_all((name,), color, cache)[0].isa
 
 
-def read_all(names: Sequence[str], color: str, lint: bool = False) -> tuple[Reading, ...]:
+def read_all(
+    names: Sequence[str],
+    color: str,
+    cache: Path | None = None,
+    examine: Callable[[Isa], tuple[Diagnostic, ...]] = lambda isa: (),
+) -> tuple[Reading, ...]:
     """Every description, in order; all findings about all of them are shown on stderr.
 
-    With `lint` also what is suspicious in those that have no error.
+    `cache` is a folder for what was read, `examine` finds more in a description without errors.
     """
-    readings = tuple(_reading(name, lint) for name in names)
+    readings = tuple(_reading(name, cache, examine) for name in names)
     for reading in readings:
         show(reading.diagnostics, color, reading.texts)
     return readings
@@ -58,13 +63,15 @@ def complaint(code: str, message: str, note: str = "", help: str = "") -> Diagno
     return Diagnostic(Severity.ERROR, code, message, Label(NOWHERE), note=note, help=help)
 
 
-def _reading(name: str, lint: bool) -> Reading:
+def _reading(
+    name: str, cache: Path | None, examine: Callable[[Isa], tuple[Diagnostic, ...]]
+) -> Reading:
     path = library.locate(name)
     if path is None:
         return Reading(name, None, (_unknown(name),), {})
-    loaded = load(str(path))
-    suspicious = warnings(loaded.isa) if lint and loaded.isa is not None else ()
-    return Reading(name, loaded.isa, loaded.diagnostics + suspicious, loaded.texts)
+    loaded = load_cached(str(path), cache)
+    more = () if loaded.isa is None else examine(loaded.isa)
+    return Reading(name, loaded.isa, loaded.diagnostics + more, loaded.texts)
 
 
 def _unknown(name: str) -> Diagnostic:

@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from checker.cache import default_directory
 from popek.description import complaint, read, show
 from popek.exit_status import ExitStatus
 from popek.options import add_color, add_format, add_isa, number
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    isa = read(arguments.isa, arguments.color)
+    isa = read(arguments.isa, arguments.color, default_directory())
     if isa is None:
         return ExitStatus.BAD_INPUT
     program = read_program(isa, arguments.file, arguments.origin, arguments.color)

@@ -6,6 +6,7 @@ Words that are no instruction are shown as `.cell`; a listing assembles to the s
 import argparse
 import sys
 
+from checker.cache import default_directory
 from popek.description import read
 from popek.exit_status import ExitStatus
 from popek.options import add_color, add_isa, number
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    isa = read(arguments.isa, arguments.color)
+    isa = read(arguments.isa, arguments.color, default_directory())
     if isa is None:
         return ExitStatus.BAD_INPUT
     program = read_program(

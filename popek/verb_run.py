@@ -11,6 +11,7 @@ default bound, 1 a trap was raised while another was delivered.
 import argparse
 import sys
 
+from checker.cache import default_directory
 from popek.description import complaint, read, show
 from popek.exit_status import ExitStatus
 from popek.options import add_color, add_format, add_isa, at_least, number
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    isa = read(arguments.isa, arguments.color)
+    isa = read(arguments.isa, arguments.color, default_directory())
     if isa is None:
         return ExitStatus.BAD_INPUT
     values = settings(isa, arguments.set)
