@@ -8,6 +8,7 @@ import pytest
 from popek.catalogue import entries
 from spec.assembly import assemble
 from spec.diagnostics import Diagnostic
+from spec.image import read_words
 from spec.ir import Isa
 from spec.lint import warnings
 from spec.load import load
@@ -55,6 +56,9 @@ def findings(code: str, machine: str, isa: Isa, folder: Path) -> tuple[Diagnosti
     if language == "asm":
         result = assemble(isa, text)
         return tuple(result) if isinstance(result, list) else ()
+    if language == "words":
+        read = read_words(isa, text)
+        return (read,) if isinstance(read, Diagnostic) else ()
     path = folder / "example.isa"
     whole = text if text.startswith("isa ") else f"{machine}\n{text}\n"
     path.write_text(whole, encoding="utf-8", errors="surrogateescape")
