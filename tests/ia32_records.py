@@ -322,6 +322,8 @@ class Draw:
         name = path.rpartition(".")[2]
         if name == "selector":
             return self.random.choice((self.selector(), code_selector(self.random.randrange(4))))
+        if path == "w.fixed.n":
+            return 0x80 + self.random.randrange(4)  # ports on which nothing happens
         if name == "at":
             return self.random.choice((self.code_offset(), self.random.randrange(DATA, END)))
         if name == "d" and ".absolute." in path:

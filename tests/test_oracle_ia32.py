@@ -60,6 +60,7 @@ ERRATA = (
     Erratum("QEMU", ("RET imm16", "RETF imm16"), "takes imm16 as signed", ("ESP", "arena")),
     Erratum("QEMU", ("IRETD",), "does not load VIF and VIP at level 0", ("EFLAGS", "arena")),
     Erratum("QEMU", ("MOV DRn, r32",), "lets bit 12 of DR6 be set", ("DR6",)),
+    Erratum("QEMU", ("MOV CRn, r32",), "takes PG without PE", ("all",), ("gp",)),
     Erratum("QEMU", ("RDPMC",), "has no performance counters (#UD)", ("all",)),
     Erratum(
         "Bochs",
