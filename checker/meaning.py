@@ -52,8 +52,12 @@ class Meanings:
             base = self._bases[place] = self._base(configuration, instruction)
         return digest(base, repr(operands))
 
-    def whole(self, question: str, configuration: Configuration | None = None) -> str:
-        """Of a question about the whole description (and a configuration)."""
+    def facts(self, configuration: Configuration) -> str:
+        """Of the facts about a configuration, which no instruction is part of."""
+        return self._base(configuration, _NO_INSTRUCTION)
+
+    def whole(self, question: str) -> str:
+        """Of a question about the whole description."""
         instructions = [self._instruction(i)[0] for i in self._isa.instructions]
         resets = [(e.name, e.reset) for e in self._isa.elements]
         routines = [(c.name, c.trap_class, c.delivery) for c in self._isa.causes]
@@ -66,7 +70,6 @@ class Meanings:
             *(text.text for text in self._functions.values()),
             *self._elements.values(),
             repr((resets, routines, self._isa.undecodable, self._isa.interrupts)),
-            repr(configuration and replace(configuration, name="")),
             repr([text for text, _ in self._isa.invariants]),
         )
 
@@ -76,7 +79,6 @@ class Meanings:
         constrained, more = self._closure(constraints, set())
         elements = touched | more | self._always[1]
         return digest(
-            "classification",
             version(),
             self._machine,
             self._always[0],
@@ -112,6 +114,9 @@ class Meanings:
         return digest(*(reached[name].digest for name in sorted(reached))), frozenset(
             name for name in elements if name in self._elements
         )
+
+
+_NO_INSTRUCTION = Instruction("", (), (), (), "", ())
 
 
 class _Text:

@@ -8,6 +8,7 @@ from checker.replay import Replay
 from checker.replay import Side as Replayed
 from checker.sides import PRIME, Pair
 from checker.terms import Term, Value
+from spec.ir import Isa
 from spec.state import MachineState
 
 
@@ -31,14 +32,14 @@ def replayed(pair: Pair, both: bool, values: Assignment, base: Assignment, repla
     instruction = subject.instruction
     runs = []
     for side in (pair.first, pair.second) if both else (pair.first,):
-        known = _Known(values, base)
-        state = machine_state(pair, side.start, side.memory_before, known)
+        known = Known(values, base)
+        state = machine_state(isa, side.start, side.memory_before, known)
         choices = [known.symbol(side.choice(number)) for number in range(side.choices)]
         runs.append(replay.side(state, instruction, fields, length, choices))
     return Case(fields, length, tuple(runs))
 
 
-class _Known:
+class Known:
     """Look-up by name: a state's own value, else that of the other state, else the base's."""
 
     def __init__(self, values: Assignment, base: Assignment) -> None:
@@ -59,10 +60,8 @@ class _Known:
         return below if found is None else {**below, **found}
 
 
-def machine_state(
-    pair: Pair, start: Mapping[str, Value], memory: Term, known: _Known
-) -> MachineState:
-    isa = pair.subject.machine.isa
+def machine_state(isa: Isa, start: Mapping[str, Value], memory: Term, known: Known) -> MachineState:
+    """The state whose elements and memory are the given symbols."""
     state = MachineState(isa)
     for element in isa.elements:
         value = start[element.name]

@@ -9,12 +9,12 @@ from spec.ir import CompareOp
 
 
 class Substitution:
-    """Replaces symbols and arrays (all at once), and names of uninterpreted functions."""
+    """Replaces terms, mostly symbols (all at once), and names of uninterpreted functions."""
 
     def __init__(
         self,
         storage: Storage,
-        symbols: Mapping[Term, Term],
+        symbols: Mapping[Term, Term] | Mapping[Term, Value],
         functions: Mapping[str, str] | None = None,
     ) -> None:
         self._storage = storage

@@ -322,6 +322,8 @@ class Draw:
         name = path.rpartition(".")[2]
         if name == "selector":
             return self.random.choice((self.selector(), code_selector(self.random.randrange(4))))
+        if path == "w.fixed.n":
+            return 0x80 + self.random.randrange(4)  # ports on which nothing happens
         if name == "at":
             return self.random.choice((self.code_offset(), self.random.randrange(DATA, END)))
         if name == "d" and ".absolute." in path:
@@ -565,9 +567,13 @@ def _shaped(draw: Draw, instruction: Instruction, fields: Mapping[str, int], set
         arena[DATA - ARENA :] = pair * 128
         registers = [random.randrange(DATA, END - 0x100) & ~7 for _ in registers]
         registers[4] = setup.registers[4]
+    if name == "MOV CRn, r32" and fields["n"] == 0:  # stay in protected mode without paging
+        edge = 0x80000000 if random.random() < 0.2 else 1
+        registers = [r & 0x7FFFFFFE | edge for r in registers[:4]] * 2
+        registers[4] = setup.registers[4]
     if name == "MOV CRn, r32" and fields["n"] == 4:
         known = draw.number(32) & (0x1FF if random.random() < 0.8 else 0x800001FF)
-        registers = [known] * 4 + registers[4:]
+        registers = [known] * 4 + [setup.registers[4]] + [known] * 3
     if name in ("LAR", "LSL", "VERR", "VERW", "MOV Sreg, r/m16"):
         registers = [draw.selector() for _ in registers]
         registers[4] = setup.registers[4]

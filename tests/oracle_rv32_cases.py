@@ -37,7 +37,8 @@ class Cases:
         csr = [i for i in isa.instructions if any(f.values for f in i.fields)]
         system = [by_name[n] for n in ("MRET", "SRET", "WFI", "ECALL", "EBREAK", "SFENCE.VMA")]
         memory = [i for i in isa.instructions if i.assembly.endswith("({rs1})")]
-        self._kinds = (isa.instructions, csr, csr, system, memory, memory)
+        divide = [by_name[n] for n in ("DIV", "DIVU", "REM", "REMU", "MULH", "MULHSU")]
+        self._kinds = (isa.instructions, csr, csr, system, memory, memory, divide)
 
     def case(self, number: int) -> Case:
         """The case of that number."""
@@ -92,7 +93,8 @@ class _Draw:
 
     def case(self) -> Case:
         random = self.random
-        before = {"priv": random.choice((0, 0, 1, 1, 3, 3)), **self.control()}
+        self.instruction = self.cases.instruction(random)
+        before = {"priv": self.mode(), **self.control()}
         if before["priv"] == 3 and self.chance(0.4):
             before["mstatus"] |= _MPRV
         code, data = self.addresses(before)
@@ -102,6 +104,12 @@ class _Draw:
             before[f"x{index}"] = self.value(data, code)
         steps = self.code(CODE_PAGE + offset, before)
         return Case(before, self.memory, steps)
+
+    def mode(self) -> int:
+        """The mode; mostly one that may access the CSR, if the instruction names one."""
+        mode = self.random.choice((0, 0, 1, 1, 3, 3))
+        least = self.instruction[1].get("csr", 0) >> 8 & 3
+        return max(mode, least) if self.chance(0.6) else mode
 
     def control(self) -> dict[str, int]:
         """The CSRs but satp: any state that the description can reach."""
@@ -114,7 +122,7 @@ class _Draw:
             "medeleg": self.bits(_EXCEPTIONS),
             "mideleg": self.bits(_SUPERVISOR_INTERRUPTS),
             "mie": 0 if quiet else self.bits(_INTERRUPTS),
-            "mip": self.bits(_SUPERVISOR_INTERRUPTS),
+            "mip": self.bits(_SUPERVISOR_INTERRUPTS) | (self.bits(0x88) if self.chance(0.4) else 0),
             "mtvec": tvec & ~2,
             "stvec": self.word() & ~2,
             "mepc": self.word() & ~3,
@@ -189,6 +197,8 @@ class _Draw:
     def value(self, data: list[int], code: int) -> int:
         """What a register holds: addresses near the data pages, edges, anything."""
         random = self.random
+        if self.chance(0.1):
+            return 0
         if self.chance(0.6):
             near = random.choice((0, 4, 0x10, 0x7FC, 0x800, 0xFF8, 0xFFC, random.randrange(4096)))
             slip = random.choice((0, 0, 0, 0, 1, 2, 3))
@@ -218,7 +228,7 @@ class _Draw:
                     else (cases.named("SW", random, rs1=base))
                 )
             return 3
-        self.memory[at] = cases.word(*cases.instruction(random))
+        self.memory[at] = cases.word(*self.instruction)
         return 1
 
     def noise(self) -> int:

@@ -32,6 +32,23 @@ class Context:
         return None if self.step.cause else self.step.operands.get("csr")
 
     @property
+    def pc(self) -> int:
+        return self.before["pc"]
+
+    @property
+    def address(self) -> int:
+        """What a load or store computes from its operands."""
+        operands = self.step.operands
+        base = operands.get("rs1", 0)
+        offset = (operands.get("imm", 0) ^ 0x800) - 0x800 if not self.amo else 0
+        return ((self.before[f"x{base}"] if base else 0) + offset) & _ALL
+
+    @property
+    def stored(self) -> bool:
+        """Whether an earlier step of the case stored."""
+        return any((step.instruction or "").startswith(("S", "AMO")) for step in self.earlier)
+
+    @property
     def amo(self) -> bool:
         """Whether the instruction is of the A extension."""
         return (self.step.instruction or "").startswith(("AMO", "LR.", "SC."))
@@ -124,6 +141,18 @@ DIFFERENCES = (
         "an SC that fails for lack of a reservation does not look at the page; it may not retire "
         "unless it passes the permission checks (Vol. I, 8.2)",
         _all_if(lambda c: c.step.instruction == "SC.W" and c.step.cause in _STORE_FAULTS),
+    ),
+    Difference(
+        "qemu",
+        "QEMU's SC fails if a store of this hart changed the word since the LR: any SC outside a "
+        "constrained loop may fail (Vol. I, 8.3)",
+        _all_if(lambda c: c.step.instruction == "SC.W" and c.stored),
+    ),
+    Difference(
+        "qemu",
+        "QEMU has one TLB for fetches in M mode and for loads and stores under MPRV, which must not "
+        "affect each other (Vol. II, 3.1.6.3): data in the page of the code",
+        _all_if(lambda c: c.before["mstatus"] & _MPRV != 0 and c.address >> 12 == c.pc >> 12),
     ),
     Difference(
         "qemu",

@@ -292,11 +292,22 @@ def test_questions_about_the_whole_depend_on_every_instruction_and_reset() -> No
 
     same = key(ISA)
     assert key(replace(ISA, notes=("a note",))) == same
-    assert key(ISA, "facts") != same
+    assert key(ISA, "another question") != same
     assert key(replace(ISA, instructions=(CALLER,))) != same
     assert key(_with_element("I", reset=1)) != same
     assert key(replace(ISA, causes=ISA.causes[1:])) != same
-    assert Meanings(ISA).whole("facts", CLASSIC) != key(ISA, "facts")
+
+
+def test_facts_about_a_configuration_do_not_depend_on_instructions() -> None:
+    def key(isa: Isa = ISA, **changes: object) -> str:
+        return Meanings(isa).facts(replace(CLASSIC, **changes))  # type: ignore[arg-type]
+
+    same = key()
+    assert key(replace(ISA, instructions=(CALLER,))) == same
+    assert key(name="other") == same
+    assert key(constraints=(("I == 0", Read("I", 1)),)) != same
+    assert key(_with_element("B", role=Role.GENERAL)) != same
+    assert same != _key(ISA)
 
 
 def test_a_digest_tells_apart_where_texts_end() -> None:
