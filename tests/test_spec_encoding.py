@@ -130,7 +130,7 @@ def _operands(
         yield parts, chosen
 
 
-def _forms(isa: Isa) -> list[Form]:
+def forms_of(isa: Isa) -> list[Form]:
     forms: list[Form] = []
     for one in isa.instructions:
         placed = {
@@ -198,7 +198,7 @@ def _decoded(toy: str, cells: Sequence[int]) -> list[Reading]:
     return [(decoded.instruction.name, decoded.fields, decoded.length)]
 
 
-FORMS = {name: _forms(isa) for name, isa in TOYS.items()}
+FORMS = {name: forms_of(isa) for name, isa in TOYS.items()}
 CODECS = {name: Codec(isa) for name, isa in TOYS.items()}
 
 
