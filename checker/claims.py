@@ -127,18 +127,12 @@ def _in_configuration(
 
 
 def _spelled(name: str, answer: Answer) -> str:
-    words = (
-        "a user-mode no-op"
-        if name == "user_mode_noop"
-        else name.replace("_sensitive", "-sensitive")
-    )
-    match answer:
-        case Answer.YES:
-            return f"it is {words}"
-        case Answer.NO:
-            return f"it is not {words}"
-        case Answer.UNKNOWN:
-            return f"whether it is {words} is undecided"
+    if name == "escape":
+        verbs = ("it escapes", "it does not escape", "whether it escapes is undecided")
+    else:
+        words = "a user-mode no-op" if name == "user_mode_noop" else _hyphened(name)
+        verbs = (f"it is {words}", f"it is not {words}", f"whether it is {words} is undecided")
+    return dict(zip((Answer.YES, Answer.NO, Answer.UNKNOWN), verbs, strict=True))[answer]
 
 
 def _on_components(isa: Isa, claim: InstructionClaim, lists: Sequence[Components]) -> Finding:
@@ -224,14 +218,14 @@ def _escapes_claim(claim: EscapesClaim, reports: Mapping[str, ConfigurationRepor
         if answer is Answer.YES and name not in claim.instructions
     ]
     if missing:
-        return Answer.NO, f"{listing(missing)} does not escape"
+        return Answer.NO, f"what does not escape: {listing(missing)}"
     if claim.exactly and extra:
-        return Answer.NO, f"{listing(extra)} escapes too"
+        return Answer.NO, f"what escapes besides: {listing(extra)}"
     open_ = [name for name in claim.instructions if answers.get(name) is not Answer.YES]
     if claim.exactly:
         open_ += [name for name, answer in answers.items() if answer is Answer.UNKNOWN]
     if open_:
-        return Answer.UNKNOWN, f"whether {listing(dict.fromkeys(open_))} escapes is undecided"
+        return Answer.UNKNOWN, f"undecided: {listing(dict.fromkeys(open_))}"
     if claim.exactly and report.partial:
         return Answer.UNKNOWN, "only some instructions were checked"
     escaping = [name for name, answer in answers.items() if answer is Answer.YES]

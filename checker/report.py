@@ -206,7 +206,8 @@ class Report:
     claims: tuple[ClaimReport, ...] = ()
     facts: tuple[Fact, ...] = ()  # one for each invariant: reset and every instruction keep it
     defects: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  # of the description, and of the run (a cache that failed ...)
+    notes: tuple[str, ...] = ()  # of the run: a cache that failed, claims left out
+    description_notes: tuple[str, ...] = ()  # what the description says that it leaves out
     timing: Timing = Timing()
 
     @property
@@ -267,6 +268,7 @@ def to_json(report: Report) -> dict[str, JSON]:
         "facts": [_fact(f) for f in report.facts],
         "defects": _texts(report.defects),
         "notes": _texts(report.notes),
+        "description_notes": _texts(report.description_notes),
         "timing": {
             "seconds": round(report.timing.seconds, 4),
             "solver_seconds": round(report.timing.solver_seconds, 4),
@@ -274,6 +276,17 @@ def to_json(report: Report) -> dict[str, JSON]:
             "classified": report.timing.classified,
             "cached": report.timing.cached,
         },
+    }
+
+
+def explanation_to_json(explanation: Explanation) -> dict[str, JSON]:
+    """One instruction under one configuration, in the same names."""
+    return {
+        "schema": SCHEMA,
+        "instruction": explanation.instruction,
+        "doc": explanation.doc,
+        "page": explanation.page,
+        "configuration": _configuration(explanation.configuration),
     }
 
 

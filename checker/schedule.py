@@ -43,10 +43,14 @@ Work: TypeAlias = Callable[[Any, Any, frozenset[str], Callable[[str], None]], An
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`payload` is what the work function gets; `name` is what progress shows."""
+    """`payload` is what the work function gets; `name` is what progress shows.
+
+    Neighbours of one group go to one worker, which may keep what they share.
+    """
 
     name: str
     payload: object
+    group: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,9 @@ class _Runner:
     def _give(self, worker: _Worker) -> None:
         """Hand a batch to an idle worker: large while much is left, single tasks at the end."""
         size = min(8, max(1, len(self.waiting) // (4 * self.jobs)))
-        batch = [self.waiting.popleft() for _ in range(min(size, len(self.waiting)))]
+        batch: list[int] = []
+        while self.waiting and (len(batch) < size or self._continues(batch[-1])):
+            batch.append(self.waiting.popleft())
         if not batch:
             return
         worker.queue.extend(batch)
@@ -211,6 +217,11 @@ class _Runner:
         skips = [frozenset(name for name, _ in self.stopped.get(index, ())) for index in batch]
         with suppress(OSError):  # a worker that died is noticed when we listen
             worker.connection.send(list(zip(batch, skips, strict=True)))
+
+    def _continues(self, index: int) -> bool:
+        """Whether the next waiting task shares the group of this one."""
+        group = self.tasks[index].group
+        return group is not None and self.tasks[self.waiting[0]].group == group
 
     def _listen(self, worker: _Worker) -> Iterator[Done | Failed]:
         """Take all the news a worker has sent."""

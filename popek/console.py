@@ -41,14 +41,25 @@ def palette_for(stream: TextIO, when: str) -> Palette:
 
 
 class Progress:
-    """One line on a terminal that says how far the work is; silent anywhere else."""
+    """One line on a terminal that says how far the work is; silent anywhere else.
+
+    As a context manager it removes the line at the end, before results are written.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._shown = self._stream.isatty()
         self._length = 0
 
-    def __call__(self, done: int, total: int, what: str) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._shown and self._length:
+            self._stream.write("\r" + " " * self._length + "\r")
+            self._stream.flush()
+
+    def show(self, done: int, total: int, what: str) -> None:
         """`done` of `total` questions are answered; `what` names the latest."""
         if not self._shown:
             return
@@ -58,10 +69,3 @@ class Progress:
         self._stream.write("\r" + line.ljust(self._length))
         self._stream.flush()
         self._length = len(line)
-
-    def clear(self) -> None:
-        """Remove the line, before results are written."""
-        if self._shown and self._length:
-            self._stream.write("\r" + " " * self._length + "\r")
-            self._stream.flush()
-            self._length = 0

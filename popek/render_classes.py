@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-from checker.answers import Answer, Classification, Components
+from checker.answers import Answer, Components
+from checker.report import InstructionReport
 from popek.table import table
 
 _ORDER = ("always", "sometimes", "never", "unknown")
 
 
-def render_classes(instructions: Sequence[Classification], real_mode: str) -> str:
+def render_classes(instructions: Sequence[InstructionReport], real_mode: str) -> str:
     """The table; the sensitive come first, then the innocuous, each in order of declaration."""
-    rows: dict[tuple[str, str, str], list[Classification]] = {}
+    rows: dict[tuple[str, str, str], list[InstructionReport]] = {}
     for each in instructions:
-        key = (each.traps.value, _privileged(each), sensitivity(each))
+        key = (each.traps.value, each.privileged.value, sensitivity(each))
         rows.setdefault(key, []).append(each)
     ordered = sorted(rows, key=lambda key: (key[2] == "innocuous", _ORDER.index(key[0])))
     head = ("instructions", f"traps in {real_mode}", "privileged", "sensitive to")
@@ -20,7 +21,7 @@ def render_classes(instructions: Sequence[Classification], real_mode: str) -> st
     return "\n".join(table([head, *body], (44, 20, 10, 40))) + "\n"
 
 
-def sensitivity(each: Classification) -> str:
+def sensitivity(each: InstructionReport) -> str:
     """All kinds of sensitivity with their components; `innocuous` if there are none."""
     kinds = (
         ("control", each.control_sensitive),
@@ -34,13 +35,10 @@ def sensitivity(each: Classification) -> str:
     return "; ".join(parts) or "innocuous"
 
 
-def label(each: Classification) -> str:
-    """`CSRRW[mstatus]`, or the name alone for a whole instruction."""
-    return _label(each.instruction, [each.operands.text] if each.operands.text else [])
-
-
-def _privileged(each: Classification) -> str:
-    return each.privileged.value
+def label(instruction: str, operands: str) -> str:
+    """`CSRRW[mstatus]`, or the name alone for a whole instruction; names with spaces are quoted."""
+    shown = f'"{instruction}"' if " " in instruction else instruction
+    return f"{shown}[{operands}]" if operands else shown
 
 
 def _speaks(components: Components) -> bool:
@@ -69,16 +67,5 @@ def _abbreviated(names: Iterable[str]) -> list[str]:
     ]
 
 
-def _names(group: Sequence[Classification]) -> list[str]:
-    """The instructions of a row; operand sets of one instruction together."""
-    operands: dict[str, list[str]] = {}
-    for each in group:
-        sets = operands.setdefault(each.instruction, [])
-        if each.operands.text:
-            sets.append(each.operands.text)
-    return [_label(name, sets) for name, sets in operands.items()]
-
-
-def _label(name: str, operands: Sequence[str]) -> str:
-    shown = f'"{name}"' if " " in name else name
-    return f"{shown}[{' '.join(operands)}]" if operands else shown
+def _names(group: Sequence[InstructionReport]) -> list[str]:
+    return [label(each.instruction, each.operands) for each in group]

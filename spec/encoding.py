@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from spec.ir import FieldType, Instruction, Isa
-from spec.layout import Choice, FieldBits, FixedBits, Layout, Layouts, OperandPart
+from spec.layout import Choice, FieldBits, FixedBits, Layout, Layouts, OperandPart, width_of
 from spec.reading import Reading, begin
 
 Fetch: TypeAlias = Callable[[int], int | None]
@@ -39,6 +39,11 @@ def encode(isa: Isa, instruction: Instruction, fields: Mapping[str, int]) -> tup
     what is wrong, for fields that the encoding cannot express.
     """
     return codec_of(isa).encode(instruction, fields)
+
+
+def length(isa: Isa, instruction: Instruction, fields: Mapping[str, int]) -> int:
+    """The memory cells that an instruction takes; only the tags in `fields` matter."""
+    return codec_of(isa).length(instruction, fields)
 
 
 def decode(isa: Isa, fetch: Fetch) -> Decoded | None:
@@ -89,6 +94,11 @@ class Codec:
         bits, width = self.bits(instruction, fields)
         unit = self.unit_width
         return self.cells([bits >> at & ((1 << unit) - 1) for at in range(width - unit, -1, -unit)])
+
+    def length(self, instruction: Instruction, fields: Mapping[str, int]) -> int:
+        """See `length`."""
+        layout, _ = self._layout(instruction, fields)
+        return sum(width_of(item) for item in layout) // self.cell_width
 
     def bits(self, instruction: Instruction, fields: Mapping[str, int]) -> tuple[int, int]:
         """The units of an instruction, the first one highest, and their width together."""
@@ -231,8 +241,9 @@ class Codec:
                 value = fields.get(scope + name, 0)
                 if isinstance(type_, FieldType) and not 0 <= value < 1 << type_.width:
                     return f"{value:#x} is not {type_.width} bits for `{scope}{name}`"
-                if value & ~form.encoded.get(name, value):
-                    return f"`{scope}{name}` cannot be {value:#x}"
+                lost = value & ~form.encoded.get(name, value)
+                if lost:
+                    return f"`{scope}{name}` cannot be {value:#x}: {lost:#x} is not encoded"
             for condition in form.conditions:
                 if not condition.within(scope).holds(fields):
                     names = ", ".join(f"`{scope}{name}`" for name in condition.names)

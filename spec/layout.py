@@ -51,6 +51,19 @@ Item: TypeAlias = FixedBits | FieldBits | OperandPart
 Layout: TypeAlias = tuple[Item, ...]
 
 
+def width_of(item: Item) -> int:
+    """The width of fixed bits or of a field slice; an operand must be chosen first."""
+    match item:
+        case FixedBits(_, width):
+            return width
+        case FieldBits(_, high, low):
+            return high - low + 1
+        case OperandPart(path):
+            raise ValueError(f"`{path}` is not chosen")
+        case _:
+            assert_never(item)
+
+
 class Choice(NamedTuple):
     """The alternative that stands at the operand parameter with this path."""
 

@@ -45,12 +45,21 @@ MAXIMUM_NESTING = 200
 
 def parse(text: str, path: str) -> syntax.Source | Diagnostic:
     """The tree of one file's text, or what is wrong with it."""
-    if deep := _too_deep(text, path):
-        return deep
+    if refused := _too_deep(text, path) or _too_long(text, path):
+        return refused
     try:
-        return _parser(path).parse(text + "\n")  # type: ignore[return-value]
+        tree: syntax.Source = _Build(path).transform(_lark().parse(text + "\n"))
     except UnexpectedInput as error:
         return _unexpected(error, text, path)
+    except RecursionError:
+        return Diagnostic(
+            Severity.ERROR,
+            "E0104",
+            "an expression is too long or too deeply nested",
+            Label(Span(path, 0, 1)),
+            help="name parts of it with `let`, or put them into functions",
+        )
+    return tree
 
 
 def _too_deep(text: str, path: str) -> Diagnostic | None:
@@ -72,6 +81,18 @@ def _too_deep(text: str, path: str) -> Diagnostic | None:
                 help="name parts of it with `let`, or put them into functions",
             )
     return None
+
+
+def _too_long(text: str, path: str) -> Diagnostic | None:
+    match = re.search(r"[0-9a-fA-F_]{1000,}", text)
+    if match is None:
+        return None
+    return Diagnostic(
+        Severity.ERROR,
+        "E0105",
+        "a number or name of more than 1000 characters",
+        Label(Span(path, match.start(), match.start() + 1)),
+    )
 
 
 def _expected(names: "set[str]") -> str:
@@ -129,7 +150,8 @@ def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
                 Label(Span(path, start, min(size, start + 1))),
                 help=f"expected {expected}" if expected and not unclosed else "",
             )
-    raise error
+        case _:
+            raise error
 
 
 @functools.cache
@@ -148,18 +170,6 @@ def _terminal_texts() -> dict[str, str]:
     return {t.name: t.pattern.value for t in _lark().terminals if t.pattern.type == "str"}
 
 
-class _Parser:
-    def __init__(self, path: str) -> None:
-        self.builder = _Build(path)
-
-    def parse(self, text: str) -> Any:
-        return self.builder.transform(_lark().parse(text))
-
-
-def _parser(path: str) -> _Parser:
-    return _Parser(path)
-
-
 def _string(token: str) -> str:
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), token[1:-1])
 
@@ -167,7 +177,8 @@ def _string(token: str) -> str:
 def _number(token: str) -> int:
     if "^" in token:
         base, exponent = token.split("^")
-        return int(base.replace("_", "")) ** min(int(exponent), 4096)
+        power: int = int(base) ** min(int(exponent), 4096)
+        return power
     digits = token.replace("_", "")
     return int(digits, 0) if digits[:2].lower() in ("0x", "0b", "0o") else int(digits)
 
@@ -430,9 +441,7 @@ class _Build(Transformer[Any, Any]):
         return syntax.Function(str(c[0]), *c[1:], span=self._span(meta))
 
     def accessor(self, meta: Meta, c: list[Any]) -> syntax.Accessor:
-        return syntax.Accessor(
-            str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta)
-        )
+        return syntax.Accessor(str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta))
 
     def cause(self, meta: Meta, c: list[Any]) -> syntax.Cause:
         return syntax.Cause(str(c[0]), c[1] or (), str(c[2]), c[3], span=self._span(meta))
@@ -473,7 +482,11 @@ class _Build(Transformer[Any, Any]):
     def alternative(self, meta: Meta, c: list[Any]) -> syntax.Alternative:
         _, name, parameters, *pieces, constraint, assembly = c
         return syntax.Alternative(
-            str(name), parameters or (), tuple(pieces), constraint, _string(assembly),
+            str(name),
+            parameters or (),
+            tuple(pieces),
+            constraint,
+            _string(assembly),
             span=Span(self.path, name.start_pos, meta.end_pos),
         )
 
@@ -504,7 +517,7 @@ class _Build(Transformer[Any, Any]):
     def instruction(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
         name, parameters, *rest, body = c
         pieces = tuple(p for p in rest if not isinstance(p, tuple))
-        clauses = dict(p for p in rest if isinstance(p, tuple))
+        clauses: dict[str, Any] = dict(p for p in rest if isinstance(p, tuple))
         return syntax.Instruction(
             None if name is None else name[0],
             parameters or (),

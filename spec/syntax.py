@@ -110,7 +110,18 @@ class MatchExpr(_Node):
 
 
 Expr: TypeAlias = (
-    Name | Number | Sized | Text | Unary | Binary | Call | Index | Slice | Field | IfExpr | MatchExpr
+    Name
+    | Number
+    | Sized
+    | Text
+    | Unary
+    | Binary
+    | Call
+    | Index
+    | Slice
+    | Field
+    | IfExpr
+    | MatchExpr
 )
 
 
@@ -216,9 +227,7 @@ class Return(_Node):
     value: Expr
 
 
-Stmt: TypeAlias = (
-    Let | Assignment | Evaluate | If | Match | For | Require | Trap | Wait | Return
-)
+Stmt: TypeAlias = Let | Assignment | Evaluate | If | Match | For | Require | Trap | Wait | Return
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,9 +588,7 @@ Declaration: TypeAlias = (
     | ClaimProperty
     | ClaimEscapes
 )
-Item: TypeAlias = (
-    Title | Extends | Include | Remark | Param | When | Remove | Replace | Declaration
-)
+Item: TypeAlias = Title | Extends | Include | Remark | Param | When | Remove | Replace | Declaration
 
 
 @dataclass(frozen=True, slots=True)

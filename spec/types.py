@@ -84,7 +84,7 @@ class OperandType:
 class ArrayType:
     """State only: an array is not a value."""
 
-    element: "Bits | Enumeration | Struct | Address | NamedBits"
+    element: "Type"
     length: int
 
     def __str__(self) -> str:
@@ -135,7 +135,9 @@ def width_of(kind: Type) -> int | None:
             return None
 
 
-def flatten(name: str, parameter: ir.FieldType | ir.OperandRef, operands: dict[str, ir.Operand]) -> tuple[ir.Field, ...]:
+def flatten(
+    name: str, parameter: ir.FieldType | ir.OperandRef, operands: dict[str, ir.Operand]
+) -> tuple[ir.Field, ...]:
     """The flattened fields of a parameter (see `ir.Parameter`)."""
     if isinstance(parameter, ir.FieldType):
         return (ir.Field(name, parameter.width, parameter.values),)

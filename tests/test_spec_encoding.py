@@ -242,7 +242,7 @@ def test_scattered_immediates_decode_as_the_naive_reading_says(word: int, opcode
 def test_what_is_encoded_decodes_to_the_same_fields(data: st.DataObject) -> None:
     toy = data.draw(st.sampled_from(sorted(TOYS)))
     form = data.draw(st.sampled_from(FORMS[toy]))
-    fields = _fields(data, form)
+    fields = fields_of_form(data, form)
 
     try:
         cells = encode(TOYS[toy], form.instruction, fields)
@@ -258,7 +258,7 @@ def test_what_is_encoded_decodes_to_the_same_fields(data: st.DataObject) -> None
     assert decoded.bits == CODECS[toy].bits(form.instruction, fields)[0]
 
 
-def _fields(data: st.DataObject, form: Form) -> dict[str, int]:
+def fields_of_form(data: st.DataObject, form: Form) -> dict[str, int]:
     """Values for the fields that the form has, most of them encodable."""
     fields = {f"{path}.tag": one.tag for path, one in form.chosen.items()}
     encoded: dict[str, int] = {}

@@ -1,0 +1,306 @@
+"""`popek check` and `popek explain`, as functions from a description to plain data.
+
+Importing this loads no solver; with a full cache, calling it does not either.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from checker import verdicts
+from checker.answers import Answer, Classification, Fact, OperandSet, Traps
+from checker.claims import evaluate
+from checker.inquiry import Answered, Answers, inquire
+from checker.meaning import installed_version
+from checker.operand_sets import operand_sets
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
+from checker.report import (
+    ConfigurationReport,
+    Explanation,
+    InstructionReport,
+    Report,
+    Timing,
+    Tool,
+    VerdictKind,
+)
+from checker.rows import merge
+from checker.schedule import Progress
+from checker.written import with_writing
+from spec.ir import Claim, Configuration, Instruction, InstructionClaim, Isa
+
+JOBS = 2
+TIMEOUT = 10.0  # seconds, for one obligation
+
+EVERY_KIND = frozenset(VerdictKind)
+CONSTRAINED = frozenset({VerdictKind.CONFIGURED, VerdictKind.SEMANTIC})
+
+
+def check(
+    isa: Isa,
+    *,
+    source: str = "",
+    configurations: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+    jobs: int = JOBS,
+    timeout: float = TIMEOUT,
+    cache: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Classes, verdicts and claims of a description.
+
+    `configurations` and `only` (names of instructions) restrict what is asked: claims about the
+    rest are left out, and a verdict cannot be yes if an instruction is missing. `cache` is a
+    directory; None keeps nothing. On KeyboardInterrupt the workers are stopped, what was found is
+    kept, and it is raised again.
+    """
+    started = time.perf_counter()
+    asked = [c for c in isa.configurations if configurations is None or c.name in configurations]
+    chosen = [i for i in isa.instructions if only is None or i.name in only]
+    partial = len(chosen) < len(isa.instructions)
+    questions = _questions(isa, asked, chosen, partial)
+    answers = inquire(isa, questions, jobs=jobs, timeout=timeout, cache=cache, progress=progress)
+    invariants = _facts(questions, answers.results, None)
+    classified = {c.name: _classifications(answers.results, c.name) for c in asked}
+    known = {c.name: _cached(questions, answers, c.name) for c in asked}
+    reports = tuple(
+        _configuration(
+            isa,
+            configuration,
+            classified[configuration.name],
+            known[configuration.name],
+            _facts(questions, answers.results, configuration.name),
+            invariants,
+            partial,
+        )
+        for configuration in asked
+    )
+    claims = tuple(c for c in isa.claims if _asked_for(c, configurations, only, partial))
+    every = [c for group in classified.values() for c in group]
+    return Report(
+        isa=isa.name,
+        title=isa.title,
+        source=source,
+        sources=isa.sources,
+        tool=Tool(
+            popek=installed_version("popek"),
+            z3=installed_version("z3_solver"),
+            python=platform.python_version(),
+        ),
+        configurations=reports,
+        claims=evaluate(replace(isa, claims=claims), reports, classified),
+        facts=invariants,
+        defects=tuple(answers.defects),
+        notes=(*answers.notes, *_left_out(isa, claims)),
+        description_notes=isa.notes,
+        timing=Timing(
+            seconds=time.perf_counter() - started,
+            solver_seconds=sum(c.solver_seconds for c in every),
+            solver_calls=sum(c.solver_calls for c in every),
+            classified=len(every),
+            cached=sum(len(group) for group in known.values()),
+        ),
+    )
+
+
+def explain_data(
+    isa: Isa,
+    instruction: str,
+    *,
+    configurations: Sequence[str] | None = None,
+    jobs: int = JOBS,
+    timeout: float = TIMEOUT,
+    cache: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Explanation, ...]:
+    """All that is known of one instruction, for each configuration; nothing for other names."""
+    report = check(
+        isa,
+        configurations=configurations,
+        only=[instruction],
+        jobs=jobs,
+        timeout=timeout,
+        cache=cache,
+        progress=progress,
+    )
+    return tuple(
+        Explanation(found.name, found.doc, found.page, configuration)
+        for found in isa.instructions
+        if found.name == instruction
+        for configuration in report.configurations
+    )
+
+
+# --------------------------------------------------------------------------- questions
+
+
+def _questions(
+    isa: Isa,
+    configurations: Sequence[Configuration],
+    instructions: Sequence[Instruction],
+    partial: bool,
+) -> list[Question]:
+    """The questions about the whole first: they take longest."""
+    questions: list[Question] = []
+    if not partial:
+        questions += [InvariantsOf()] if isa.invariants else []
+        questions += [FactsOf(configuration) for configuration in configurations]
+    questions += [
+        ClassesOf(configuration, instruction, operands)
+        for instruction in instructions
+        for operands in operand_sets(isa, instruction)
+        for configuration in configurations
+    ]
+    return questions
+
+
+def _classifications(results: Sequence[Answered], configuration: str) -> list[Classification]:
+    return [
+        result
+        for result in results
+        if isinstance(result, Classification) and result.configuration == configuration
+    ]
+
+
+def _facts(
+    questions: Sequence[Question], results: Sequence[Answered], configuration: str | None
+) -> tuple[Fact, ...]:
+    """Those about a configuration, or about the description."""
+    found: list[Fact] = []
+    for question, result in zip(questions, results, strict=True):
+        match question:
+            case FactsOf(about) if about.name == configuration and isinstance(result, tuple):
+                found += result
+            case InvariantsOf() if configuration is None and isinstance(result, tuple):
+                found += result
+            case _:
+                pass
+    return tuple(found)
+
+
+def _cached(
+    questions: Sequence[Question], answers: Answers, configuration: str
+) -> frozenset[tuple[str, OperandSet]]:
+    return frozenset(
+        (question.instruction.name, question.operands)
+        for place in answers.cached
+        if isinstance(question := questions[place], ClassesOf)
+        and question.configuration.name == configuration
+    )
+
+
+# --------------------------------------------------------------------------- configurations
+
+
+def _configuration(
+    isa: Isa,
+    configuration: Configuration,
+    classifications: Sequence[Classification],
+    cached: frozenset[tuple[str, OperandSet]],
+    facts: Sequence[Fact],
+    invariants: Sequence[Fact],
+    partial: bool,
+) -> ConfigurationReport:
+    rows = _documented(isa, merge(classifications, cached))
+    unsatisfied = [f for f in facts if f.question != "efficient" and f.answer is not Answer.YES]
+    vacuity = tuple(f"{f.question}: {f.answer.value}" for f in unsatisfied)
+    open_questions = [(CONSTRAINED, text) for text in vacuity]
+    open_questions += [
+        (EVERY_KIND, f"{f.question} does not hold in every reachable state")
+        for f in invariants
+        if f.answer is Answer.NO
+    ]
+    if partial:
+        open_questions.append((EVERY_KIND, "not all instructions were checked"))
+    found = verdicts.verdicts(rows, open_questions)
+    defects = tuple(f"{_label(c)}: {text}" for c in classifications for text in c.defects)
+    return ConfigurationReport(
+        name=configuration.name,
+        real_mode=configuration.real_mode,
+        virtual_modes=configuration.virtual_modes,
+        constraints=tuple(text for text, _ in configuration.constraints),
+        shadowed=configuration.shadowed,
+        mirrored=configuration.mirrored,
+        passed=configuration.passed,
+        assumptions=_assumptions(configuration, invariants),
+        verdicts=found,
+        efficient=_efficient(facts, rows, partial),
+        instructions=rows,
+        escapes=verdicts.escapes(rows),
+        letter_counterexamples=verdicts.letter_counterexamples(rows),
+        letter_misses=verdicts.letter_misses(rows, found),
+        facts=tuple(f for f in facts if f.question != "efficient"),
+        vacuity=vacuity,
+        defects=(*defects, *verdicts.inconsistencies(rows, found)),
+        partial=partial,
+    )
+
+
+def _documented(isa: Isa, rows: Sequence[InstructionReport]) -> tuple[InstructionReport, ...]:
+    """With what the description says of each instruction, and witnesses as one writes them."""
+    instructions = {i.name: i for i in isa.instructions}
+    documented = []
+    for row in rows:
+        found = instructions[row.instruction]
+        documented.append(replace(with_writing(isa, found, row), doc=found.doc, page=found.page))
+    return tuple(documented)
+
+
+def _label(classification: Classification) -> str:
+    operands = classification.operands.text
+    return f"{classification.instruction}[{operands}]" if operands else classification.instruction
+
+
+def _efficient(facts: Sequence[Fact], rows: Sequence[InstructionReport], partial: bool) -> Fact:
+    """Whether what is innocuous can run directly (formal model, section 4)."""
+    stuck = [
+        row.label
+        for row in rows
+        if row.innocuous is Answer.YES
+        and row.traps is Traps.ALWAYS
+        and row.traps_in_top is Traps.NEVER
+    ]
+    if stuck:
+        names = verdicts.listing(stuck)
+        return Fact("efficient", Answer.NO, f"innocuous, but always a trap: {names}")
+    for fact in facts:
+        if fact.question == "efficient":
+            return fact
+    reason = "not all instructions were checked" if partial else "it was not asked"
+    return Fact("efficient", Answer.UNKNOWN, reason)
+
+
+def _assumptions(configuration: Configuration, invariants: Sequence[Fact]) -> tuple[str, ...]:
+    """What the verdicts rest on and do not prove themselves."""
+    proved = {Answer.YES: "proved", Answer.NO: "refuted", Answer.UNKNOWN: "not proved"}
+    lines = [f"{f.question}: in every reachable state ({proved[f.answer]})" for f in invariants]
+    lines += [f"the VMM keeps {text} on the real machine" for text, _ in configuration.constraints]
+    lines += [
+        "the VMM keeps the guest's view mapped as its virtual machine sees it",
+        "Theorem 2: the VMM consults no clock",
+    ]
+    return tuple(lines)
+
+
+# --------------------------------------------------------------------------- claims
+
+
+def _asked_for(
+    claim: Claim,
+    configurations: Sequence[str] | None,
+    instructions: Sequence[str] | None,
+    partial: bool,
+) -> bool:
+    """Whether the user asked for what the claim is about; names that do not exist are kept."""
+    name = claim.configuration
+    if configurations is not None and name is not None and name not in configurations:
+        return False
+    if isinstance(claim, InstructionClaim):
+        return instructions is None or claim.instruction in instructions
+    return not partial
+
+
+def _left_out(isa: Isa, claims: Sequence[Claim]) -> tuple[str, ...]:
+    missing = len(isa.claims) - len(claims)
+    return (f"{missing} claims are about what was not asked for",) if missing else ()

@@ -1,0 +1,188 @@
+"""Asking questions: from the cache where the answer is known, else from the workers."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias, assert_never
+
+from checker.answers import (
+    Answer,
+    Classification,
+    Components,
+    Fact,
+    Traps,
+    Undecided,
+)
+from checker.cache import Cache
+from checker.meaning import Meanings
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
+from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
+from spec.ir import Isa, Role
+
+WORK = "checker.work:answer"
+
+Answered: TypeAlias = Classification | tuple[Fact, ...]
+
+
+@dataclass(slots=True)
+class Answers:
+    """One answer for each question, in their order, and how they were come by."""
+
+    results: list[Answered]
+    cached: set[int] = field(default_factory=set)  # places of answers that were known
+    defects: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def inquire(
+    isa: Isa,
+    questions: Sequence[Question],
+    *,
+    jobs: int,
+    timeout: float,
+    cache: Path | None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Answers:
+    """Answers to all questions; `timeout` is in seconds and for one obligation.
+
+    What is found is kept at once, so an interrupted inquiry has lost nothing but what was under
+    way.
+    """
+    answers = Answers([() for _ in questions])
+    store = Cache(cache)
+    try:
+        keys = _keys(isa, questions)
+        known = store.get(keys)
+        unknown = []
+        for place, (question, key) in enumerate(zip(questions, keys, strict=True)):
+            if key in known:
+                answers.results[place] = _named(question, known[key])
+                answers.cached.add(place)
+            else:
+                unknown.append(place)
+        tasks = [_task(questions[place]) for place in unknown]
+        setting = Setting(isa, round(timeout * 1000))
+        with closing(
+            run(WORK, setting, tasks, jobs=jobs, limit=timeout, progress=progress)
+        ) as results:
+            for result in results:
+                place = unknown[result.index]
+                answer, defect = _answer(isa, questions[place], result)
+                answers.results[place] = answer
+                answers.defects += defect
+                if not defect and _lasting(result, answer):
+                    store.put(keys[place], answer)
+    finally:
+        store.close()
+        answers.notes += store.notes
+    return answers
+
+
+def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
+    meanings = Meanings(isa)
+    keys = []
+    for question in questions:
+        match question:
+            case ClassesOf(configuration, instruction, operands):
+                keys.append(meanings.classification(configuration, instruction, operands))
+            case FactsOf(configuration):
+                keys.append(meanings.whole("facts", configuration))
+            case InvariantsOf():
+                keys.append(meanings.whole("invariants"))
+            case _:
+                assert_never(question)
+    return keys
+
+
+def _task(question: Question) -> Task:
+    match question:
+        case ClassesOf(_, instruction, operands):
+            return Task(question.name, question, (instruction.name, operands))
+        case FactsOf() | InvariantsOf():
+            return Task(question.name, question)
+        case _:
+            assert_never(question)
+
+
+def _named(question: Question, answer: Answered) -> Answered:
+    """The answer as one under this question's configuration, whatever that was called before."""
+    if isinstance(question, ClassesOf) and isinstance(answer, Classification):
+        return replace(answer, configuration=question.configuration.name)
+    return answer
+
+
+def _answer(isa: Isa, question: Question, result: Done | Failed) -> tuple[Answered, list[str]]:
+    """What a worker's result says, and the defects that it shows."""
+    match result:
+        case Done(_, answer, stopped):
+            if isinstance(answer, Classification):
+                return _with_reasons(answer, dict(stopped)), []
+            return answer, []
+        case Failed(_, reason, detail):
+            where = detail.strip().splitlines()[-3:-1] if detail else []
+            place = " ".join(line.strip() for line in where)
+            return _unanswered(isa, question, reason), [
+                f"{question.name}: {reason} {place}".strip()
+            ]
+        case _:
+            assert_never(result)
+
+
+def _with_reasons(classification: Classification, stopped: dict[str, str]) -> Classification:
+    """With the parent's reasons for the questions that it stopped."""
+    undecided = tuple(
+        replace(u, reason=stopped.get(u.obligation, u.reason)) for u in classification.undecided
+    )
+    return replace(classification, undecided=undecided)
+
+
+def _lasting(result: Done | Failed, answer: Answered) -> bool:
+    """Whether the answer would be the same with more time."""
+    if isinstance(result, Failed) or result.stopped:
+        return False
+    if isinstance(answer, Classification):
+        return not any(u.reason.startswith(TIME_OUT) for u in answer.undecided)
+    return not any(f.answer is Answer.UNKNOWN and TIME_OUT in f.reason for f in answer)
+
+
+def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
+    match question:
+        case ClassesOf(configuration, instruction, operands):
+            anything = Components(undecided=_components(isa))
+            unknown = Answer.UNKNOWN
+            return Classification(
+                instruction=instruction.name,
+                operands=operands,
+                configuration=configuration.name,
+                traps=Traps.UNKNOWN,
+                privileged=unknown,
+                control_sensitive=anything,
+                behaviour_sensitive=anything,
+                result_sensitive=anything,
+                trap_sensitive=anything,
+                user_sensitive=unknown,
+                supervisor_sensitive=unknown,
+                user_mode_noop=unknown,
+                escape=unknown,
+                hybrid_escape=unknown,
+                semantic_violation=unknown,
+                hybrid_semantic_violation=unknown,
+                undecided=(Undecided(question.name, reason),),
+            )
+        case FactsOf():
+            return (
+                Fact("efficient", Answer.UNKNOWN, reason),
+                Fact("constraints are satisfiable", Answer.UNKNOWN, reason),
+            )
+        case InvariantsOf():
+            return tuple(
+                Fact(f"invariant {text}", Answer.UNKNOWN, reason) for text, _ in isa.invariants
+            )
+        case _:
+            assert_never(question)
+
+
+def _components(isa: Isa) -> tuple[str, ...]:
+    roles = (Role.CONTROL, Role.TIME, Role.DEVICE)
+    return ("mode", "location", "memory", *(e.name for e in isa.elements if e.role in roles))

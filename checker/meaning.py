@@ -1,0 +1,182 @@
+"""Keys of results: hashes of everything an answer depends on, and of nothing else.
+
+The text of an IR node (its `repr`) leaves spans out, so moving text changes no key; documentation,
+assembly syntax and the wording of constraints are left out here. What a text names (elements,
+functions) is followed: an edit of a function changes the keys of the instructions that call it.
+"""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from checker.answers import OperandSet
+from spec.ir import Alternative, Configuration, Instruction, Isa, Operand
+
+_ELEMENT = re.compile(r"element='([^']+)'")
+_FUNCTION = re.compile(r"function='([^']+)'")
+_OPERAND = re.compile(r"operand='([^']+)'")
+
+
+class Meanings:
+    """The keys of questions about one description."""
+
+    def __init__(self, isa: Isa) -> None:
+        self._isa = isa
+        self._functions = {f.name: _Text(repr(f)) for f in isa.functions}
+        self._operands = {o.name: _Text(_operand_text(o)) for o in isa.operands}
+        self._elements = {e.name: repr(replace(e, doc="", reset=0)) for e in isa.elements}
+        self._instructions: dict[str, tuple[str, frozenset[str]]] = {}
+        invariants = repr([expr for _, expr in isa.invariants])
+        members = {name for bank in isa.banks for _, name in bank.members}
+        self._always = self._closure(
+            _Text(f"{invariants} function='{isa.translate}'"), members | {isa.pc, isa.mode.element}
+        )
+        self._machine = repr(
+            (isa.mode, isa.pc, isa.memory, isa.fetch, isa.banks, isa.translate, invariants)
+        )
+
+    def classification(
+        self, configuration: Configuration, instruction: Instruction, operands: OperandSet
+    ) -> str:
+        """Of all classes of the instruction with these operands under the configuration.
+
+        The configuration's name does not count: an answer may be used under another.
+        """
+        text, touched = self._instruction(instruction)
+        constraints = _Text(repr([expr for _, expr in configuration.constraints]))
+        constrained, more = self._closure(constraints, set())
+        elements = touched | more | self._always[1]
+        return digest(
+            "classification",
+            version(),
+            self._machine,
+            self._always[0],
+            text,
+            constrained,
+            repr(operands),
+            repr((configuration.virtual_modes, configuration.real_mode)),
+            *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
+            *(self._elements[name] for name in sorted(elements)),
+        )
+
+    def whole(self, question: str, configuration: Configuration | None = None) -> str:
+        """Of a question about the whole description (and a configuration)."""
+        instructions = [self._instruction(i)[0] for i in self._isa.instructions]
+        resets = [(e.name, e.reset) for e in self._isa.elements]
+        routines = [(c.name, c.trap_class, c.delivery) for c in self._isa.causes]
+        return digest(
+            question,
+            version(),
+            self._machine,
+            self._always[0],
+            *instructions,
+            *(text.text for text in self._functions.values()),
+            *self._elements.values(),
+            repr((resets, routines, self._isa.undecodable, self._isa.interrupts)),
+            repr(configuration and replace(configuration, name="")),
+            repr([text for text, _ in self._isa.invariants]),
+        )
+
+    def _instruction(self, instruction: Instruction) -> tuple[str, frozenset[str]]:
+        found = self._instructions.get(instruction.name)
+        if found is None:
+            text = _Text(repr(replace(instruction, doc="", page="", assembly="")))
+            found = self._instructions[instruction.name] = self._closure(text, set())
+        return found
+
+    def _closure(self, root: "_Text", elements: set[str]) -> tuple[str, frozenset[str]]:
+        """A digest of the text with all it calls or contains, and the elements they name."""
+        reached = {"": root}
+        waiting = [root]
+        while waiting:
+            text = waiting.pop()
+            elements |= text.elements
+            for kind, names, known in (
+                ("function", text.functions, self._functions),
+                ("operand", text.operands, self._operands),
+            ):
+                for name in names:
+                    if name in known and f"{kind} {name}" not in reached:
+                        reached[f"{kind} {name}"] = known[name]
+                        waiting.append(known[name])
+        return digest(*(reached[name].digest for name in sorted(reached))), frozenset(
+            name for name in elements if name in self._elements
+        )
+
+
+class _Text:
+    """The text of a node, and the names in it; a name too many costs time, never truth."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = digest(text)
+        self.elements = frozenset(_ELEMENT.findall(text))
+        self.functions = frozenset(_FUNCTION.findall(text))
+        self.operands = frozenset(_OPERAND.findall(text))
+
+
+def _operand_text(operand: Operand) -> str:
+    def plain(alternative: Alternative) -> Alternative:
+        return replace(alternative, assembly="")
+
+    return repr(replace(operand, alternatives=tuple(map(plain, operand.alternatives))))
+
+
+def _parts(configuration: Configuration) -> Iterable[tuple[str, ...]]:
+    return (configuration.shadowed, configuration.passed, configuration.mirrored)
+
+
+def digest(*texts: str) -> str:
+    """One hash of several texts."""
+    state = hashlib.sha256()
+    for text in texts:
+        raw = text.encode()
+        state.update(len(raw).to_bytes(8, "big"))
+        state.update(raw)
+    return state.hexdigest()
+
+
+@cache
+def version() -> str:
+    """What computes answers: the source of `spec` and `checker`, the solver, and Python."""
+    here = Path(__file__).resolve().parent
+    files = sorted(path for folder in (here, here.parent / "spec") for path in folder.glob("*.py"))
+    state = hashlib.sha256()
+    for path in files:
+        state.update(f"{path.parent.name}/{path.name}".encode())
+        state.update(path.read_bytes())
+    solver = f"{installed_version('z3_solver')} {_solver_stamp()}"
+    return digest(state.hexdigest(), solver, sys.version)
+
+
+@cache
+def installed_version(distribution: str) -> str:
+    """The version of an installed distribution, without importing it; `unknown` if not found.
+
+    Reads the folder names that installers leave: `importlib.metadata` takes longer to load than
+    everything else a check with a full cache does.
+    """
+    pattern = re.compile(rf"{re.escape(distribution)}-([^-]+)\.(dist|egg)-info", re.IGNORECASE)
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if match := pattern.match(name):
+                return match[1]
+    return "unknown"
+
+
+def _solver_stamp() -> str:
+    """Tells apart solvers that were not installed as a distribution."""
+    found = find_spec("z3")
+    if found is None or found.origin is None:
+        return "no solver"
+    return str(Path(found.origin).stat().st_size)

@@ -1,0 +1,52 @@
+"""What the parent asks its workers: plain data, so that asking does not load the solver."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from checker.answers import OperandSet
+from spec.ir import Configuration, Instruction, Isa
+
+
+@dataclass(frozen=True, slots=True)
+class ClassesOf:
+    """All classes of an instruction with an operand set under a configuration."""
+
+    configuration: Configuration
+    instruction: Instruction
+    operands: OperandSet
+
+    @property
+    def name(self) -> str:
+        operands = f"[{self.operands.text}]" if self.operands.members else ""
+        return f"{self.configuration.name}/{self.instruction.name}{operands}"
+
+
+@dataclass(frozen=True, slots=True)
+class FactsOf:
+    """A configuration's own facts: its constraints are satisfiable, it reaches what it must."""
+
+    configuration: Configuration
+
+    @property
+    def name(self) -> str:
+        return f"{self.configuration.name}/facts"
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantsOf:
+    """Whether reset, every instruction, trap and interrupt keep the invariants."""
+
+    @property
+    def name(self) -> str:
+        return "invariants"
+
+
+Question: TypeAlias = ClassesOf | FactsOf | InvariantsOf
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all questions of a run share."""
+
+    isa: Isa
+    timeout_ms: int  # of one obligation

@@ -1,0 +1,61 @@
+"""What the symbolic engine says about a run: conditions and final values as terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from checker.terms import Term, Truth, Value
+from spec.ir import Access, TrapClass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrapPath:
+    """A way to trap: when, and what. `translating`: a translation trapped, not the body."""
+
+    condition: Truth
+    cause: str
+    trap_class: TrapClass
+    arguments: tuple[Value | Truth, ...] = ()
+    translating: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Touched:
+    """A virtual address that a body names when `condition` holds."""
+
+    condition: Truth
+    address: Value
+    size: int  # cells
+    access: Access
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TouchedPhysical:
+    """Cells that a body itself writes physically when `condition` holds."""
+
+    condition: Truth
+    address: Value
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SymbolicRun:
+    """What a block does from a start: conditions and final values over the start's symbols.
+
+    The conditions of `traps` exclude one another; `retires` holds where none of them does. Final
+    values are meant where `retires` holds. `written` holds only elements that may have changed.
+    """
+
+    mode: int
+    start: Mapping[str, Value]
+    memory_before: Term
+    traps: tuple[TrapPath, ...]
+    retires: Truth
+    written: Mapping[str, Value]
+    memory: Term
+    pc_after: Value
+    touched: tuple[Touched, ...]
+    stored_physically: tuple[TouchedPhysical, ...]
+    choices: int  # at most so many were made
+
+    def after(self, element: str) -> Value:
+        return self.written.get(element, self.start[element])

@@ -1,0 +1,110 @@
+"""What a description's `translate` routine depends on, found in its text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from spec.expressions import reads
+from spec.ir import (
+    Assign,
+    Block,
+    Call,
+    Choose,
+    Expr,
+    Function,
+    If,
+    Isa,
+    Load,
+    LoadPhysical,
+    Probe,
+    Return,
+    Role,
+    Stmt,
+    Store,
+    StorePhysical,
+    Translate,
+    Trap,
+    TrapClass,
+    Wait,
+    Write,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Elements and memory that `translate` and what it calls may read; whether it is a function
+    of them that traps with memory traps only."""
+
+    reads: frozenset[str]
+    control: frozenset[str]  # those it reads that have the role control
+    reads_memory: bool
+    pure: bool  # it changes nothing and leaves nothing open
+    memory_traps_only: bool
+
+
+def translation(isa: Isa) -> Translation:
+    functions = {function.name: function for function in isa.functions}
+    statements = list(_reached(isa.translate, functions))
+    read = frozenset(name for s in statements for e in expressions(s) for name in reads(e))
+    control = {e.name for e in isa.elements if e.role is Role.CONTROL}
+    return Translation(
+        reads=read,
+        control=read & control,
+        reads_memory=any(isinstance(s, LoadPhysical | Load) for s in statements),
+        pure=not any(
+            isinstance(s, Write | Store | StorePhysical | Choose | Wait) for s in statements
+        ),
+        memory_traps_only=all(
+            s.trap_class is TrapClass.MEMORY for s in statements if isinstance(s, Trap)
+        ),
+    )
+
+
+def _reached(function: str, functions: dict[str, Function]) -> Iterator[Stmt]:
+    done: set[str] = set()
+    left = [function]
+    while left:
+        name = left.pop()
+        if name in done:
+            continue
+        done.add(name)
+        for statement in statements_of(functions[name].body):
+            yield statement
+            if isinstance(statement, Call):
+                left.append(statement.function)
+
+
+def statements_of(block: Block) -> Iterator[Stmt]:
+    """Every statement of a block, those inside branches too."""
+    for statement in block:
+        yield statement
+        if isinstance(statement, If):
+            yield from statements_of(statement.then)
+            yield from statements_of(statement.orelse)
+
+
+def expressions(statement: Stmt) -> tuple[Expr, ...]:
+    """The expressions that a statement itself evaluates."""
+    match statement:
+        case Assign(_, value) | Return(value):
+            return (value,)
+        case Write(_, value, index):
+            return (value,) if index is None else (value, index)
+        case Load(_, address, _, _, mode) | Translate(_, address, _, _, mode):
+            return (address,) if mode is None else (address, mode)
+        case Probe(_, address, _, _, mode):
+            return (address,) if mode is None else (address, mode)
+        case Store(address, value, _, mode):
+            return (address, value) if mode is None else (address, value, mode)
+        case LoadPhysical(_, address):
+            return (address,)
+        case StorePhysical(address, value):
+            return (address, value)
+        case Call(_, _, arguments) | Trap(_, _, arguments):
+            return arguments
+        case If(condition):
+            return (condition,)
+        case Choose() | Wait():
+            return ()
+        case _:
+            assert_never(statement)

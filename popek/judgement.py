@@ -1,0 +1,46 @@
+"""Whether what was asked for holds: from a report to an exit status (docs/command-line.md)."""
+
+from collections.abc import Iterable
+
+from checker.answers import Answer
+from checker.report import ConfigurationReport, Report, VerdictKind
+from popek.exit_status import ExitStatus
+from spec.ir import Claim, EscapesClaim, VerdictClaim
+
+_WORST_FIRST = (
+    ExitStatus.INTERRUPTED,
+    ExitStatus.INTERNAL_ERROR,
+    ExitStatus.BAD_INPUT,
+    ExitStatus.REFUTED,
+    ExitStatus.UNDECIDED,
+    ExitStatus.HOLDS,
+)
+
+
+def judge(report: Report, claims: Iterable[Claim]) -> ExitStatus:
+    """The exit status of a check, given the description's claims."""
+    claimed = {c.configuration for c in claims if isinstance(c, VerdictClaim | EscapesClaim)}
+    asked = [report.claims_hold]
+    for configuration in report.configurations:
+        if not configuration.partial and configuration.name not in claimed:
+            asked.append(configuration.verdict(VerdictKind.CONFIGURED, 1).answer)
+    if Answer.NO in asked:
+        return ExitStatus.REFUTED
+    undecided = Answer.UNKNOWN in asked or any(map(_is_undecided, report.configurations))
+    if undecided or report.all_defects or any(f.answer is not Answer.YES for f in report.facts):
+        return ExitStatus.UNDECIDED
+    return ExitStatus.HOLDS
+
+
+def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
+    """One status for several descriptions: a failure outweighs what is undecided."""
+    found = set(statuses)
+    return next((status for status in _WORST_FIRST if status in found), ExitStatus.HOLDS)
+
+
+def _is_undecided(configuration: ConfigurationReport) -> bool:
+    return (
+        any(row.undecided for row in configuration.instructions)
+        or any(verdict.answer is Answer.UNKNOWN for verdict in configuration.verdicts)
+        or any(fact.answer is Answer.UNKNOWN for fact in configuration.facts)
+    )

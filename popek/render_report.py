@@ -1,0 +1,195 @@
+"""The report of `popek check` as text: verdicts, table of classes, escapes, claims, in that order."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from checker.answers import Answer, Fact
+from checker.report import (
+    ClaimReport,
+    ConfigurationReport,
+    Escape,
+    LetterCounterexample,
+    Reason,
+    Report,
+    VerdictKind,
+)
+from popek.console import PLAIN, Palette
+from popek.render_classes import label, render_classes
+from popek.render_witness import WIDTH, render_witness
+from popek.table import table
+
+_THEOREMS = ((1, "VMM"), (2, "recursive VMM"), (3, "hybrid VMM"))
+_STYLES = {Answer.YES: "green", Answer.NO: "red", Answer.UNKNOWN: "yellow"}
+
+
+def render_report(report: Report, palette: Palette = PLAIN) -> str:
+    """Everything a designer asked for, the shortest useful form; ends in a newline."""
+    parts = [f"{palette.paint(report.isa, 'bold')}  {report.title}\n"]
+    parts += [_configuration(c, palette) for c in report.configurations]
+    if report.facts:
+        parts.append(_facts("invariants", report.facts, palette))
+    if report.claims:
+        parts.append(_claims(report.claims, palette))
+    if report.notes:
+        parts.append(_section("notes", report.notes, palette))
+    if report.defects:
+        parts.append(_section("defects (do not rely on this report)", report.defects, palette))
+    return "\n".join(parts)
+
+
+def answer(value: Answer, palette: Palette) -> str:
+    """Yes, no or unknown in its color."""
+    return palette.paint(value.value, _STYLES[value])
+
+
+def _configuration(configuration: ConfigurationReport, palette: Palette) -> str:
+    modes = ", ".join(configuration.virtual_modes)
+    head = palette.paint(f"configuration {configuration.name}", "bold")
+    parts = [f"{head}: {modes} as {configuration.real_mode}\n"]
+    if not configuration.partial:
+        parts[0] += _verdicts(configuration, palette) + _why(configuration)
+    parts.append(
+        palette.paint("classes", "bold")
+        + "\n"
+        + render_classes(configuration.instructions, configuration.real_mode)
+    )
+    parts += [_undecided(configuration)] if _undecided(configuration) else []
+    if configuration.escapes:
+        parts.append(palette.paint("escapes", "bold") + "\n" + _escapes(configuration, palette))
+    if configuration.letter_counterexamples and not configuration.escapes:
+        shown = configuration.letter_counterexamples
+        parts.append(palette.paint("what the letter counts", "bold") + "\n" + _letter(shown))
+    sections = (
+        ("what the letter misses", [_sentence(r) for r in configuration.letter_misses]),
+        ("assumptions", configuration.assumptions),
+        ("notes", configuration.notes),
+        ("defects (do not rely on these verdicts)", configuration.defects),
+    )
+    parts += [_section(title, lines, palette) for title, lines in sections if lines]
+    if any(fact.answer is not Answer.YES for fact in configuration.facts):
+        parts.append(_facts("facts", configuration.facts, palette))
+    return "\n".join(parts)
+
+
+def _verdicts(configuration: ConfigurationReport, palette: Palette) -> str:
+    titles = [f"Theorem {number} ({name})" for number, name in _THEOREMS]
+    lines = ["  " + " " * 12 + "  ".join(titles)]
+    for kind in VerdictKind:
+        cells = []
+        for (number, _), title in zip(_THEOREMS, titles, strict=True):
+            verdict = configuration.verdict(kind, number).answer
+            cells.append(answer(verdict, palette) + " " * (len(title) - len(verdict.value)))
+        lines.append(f"  {kind.value:<12}" + "  ".join(cells).rstrip())
+    efficient = configuration.efficient
+    reason = f"  ({efficient.reason})" if efficient.reason else ""
+    lines.append(f"  {'efficient':<12}{answer(efficient.answer, palette)}")
+    if reason and efficient.answer is not Answer.YES:
+        lines += _wrapped(reason.strip(), "    ")
+    if configuration.constraints:
+        lines += _wrapped("configured with " + ", ".join(configuration.constraints), "  ")
+    return "\n".join(lines) + "\n"
+
+
+def _why(configuration: ConfigurationReport) -> str:
+    """One line per verdict that is not yes, theorems with the same reasons together."""
+    lines: list[str] = []
+    for kind in VerdictKind:
+        groups: dict[tuple[Answer, tuple[Reason, ...]], list[int]] = {}
+        for number, _ in _THEOREMS:
+            verdict = configuration.verdict(kind, number)
+            if verdict.answer is not Answer.YES:
+                groups.setdefault((verdict.answer, verdict.reasons), []).append(number)
+        for (value, reasons), numbers in groups.items():
+            theorems = "Theorem" + "s" * (len(numbers) > 1) + " " + " and ".join(map(str, numbers))
+            because = "; ".join(_causes(reasons)) or "no reason was given"
+            text = f"{kind.value}, {theorems}: {value.value}, because of {because}"
+            lines += _wrapped(text, "  ")
+    return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _causes(reasons: Sequence[Reason]) -> list[str]:
+    instructions = [label(r.instruction, r.operands) for r in reasons if r.instruction]
+    whole = [r.sentence for r in reasons if not r.instruction]
+    return ([" ".join(instructions)] if instructions else []) + whole
+
+
+def _escapes(configuration: ConfigurationReport, palette: Palette) -> str:
+    return "\n".join(_escape(escape, palette) for escape in configuration.escapes)
+
+
+def _escape(escape: Escape, palette: Palette) -> str:
+    name = palette.paint(label(escape.instruction, escape.operands), "red")
+    lines = [f"  {name}", *_wrapped(escape.reason, "    ")]
+    text = "\n".join(lines) + "\n"
+    if not escape.witnesses:
+        return text + "    (no witness: see `defects`)\n"
+    if not escape.replayed:
+        text += "    (a witness did not replay on the concrete machine)\n"
+    return text + render_witness(escape.witnesses[0], palette, "      ")
+
+
+def _letter(counterexamples: Sequence[LetterCounterexample]) -> str:
+    lines: list[str] = []
+    for each in counterexamples:
+        lines += _wrapped(f"{label(each.instruction, each.operands)}: {each.reason}", "  ")
+    return "\n".join(lines) + "\n"
+
+
+def _undecided(configuration: ConfigurationReport) -> str:
+    questions = [
+        f"{label(row.instruction, row.operands)}: {question.obligation}: {question.reason}"
+        for row in configuration.instructions
+        for question in row.undecided
+    ]
+    if not questions:
+        return ""
+    shown = [line for question in questions[:20] for line in _wrapped(question, "  ")]
+    rest = [f"  and {len(questions) - 20} more"] if len(questions) > 20 else []
+    return "\n".join(["undecided", *shown, *rest]) + "\n"
+
+
+def _facts(title: str, facts: Sequence[Fact], palette: Palette) -> str:
+    lines = [palette.paint(title, "bold")]
+    for fact in facts:
+        reason = f": {fact.reason}" if fact.reason and fact.answer is not Answer.YES else ""
+        lines += _wrapped(f"{fact.answer.value:<8}{fact.question}{reason}", "  ", hang=8)
+    return "\n".join(lines) + "\n"
+
+
+def _claims(claims: Sequence[ClaimReport], palette: Palette) -> str:
+    kept = sum(claim.holds is Answer.YES for claim in claims)
+    lines = [palette.paint("claims", "bold") + f": {kept} of {len(claims)} hold"]
+    rows = [
+        ("does not hold" if c.holds is Answer.NO else "undecided", f"line {c.line}", c.claim)
+        for c in claims
+        if c.holds is not Answer.YES
+    ]
+    reasons = [c.reason for c in claims if c.holds is not Answer.YES]
+    for line, reason in zip(table(rows, (20, 12, 200)), reasons, strict=True):
+        lines.append(palette.paint(line, "red"))
+        lines += _wrapped(reason, "    ") if reason else []
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, texts: Iterable[str], palette: Palette) -> str:
+    lines = [palette.paint(title, "bold")]
+    for text in texts:
+        lines += _wrapped(text, "  ", hang=2)
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(reason: Reason) -> str:
+    if not reason.instruction:
+        return reason.sentence
+    return f"{label(reason.instruction, reason.operands)}: {reason.sentence}"
+
+
+def _wrapped(text: str, indent: str, hang: int = 2) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + " " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,256 @@
+"""Declarations of virtualization configurations and claims."""
+
+from collections.abc import Iterable
+
+from spec import ir, syntax
+from spec.declare import constants
+from spec.lower_expressions import Names, as_truth
+from spec.lower_statements import Body
+from spec.rewrite import substitute
+from spec.scope import Globals, Scalar, StructState, reject
+from spec.source import Span
+from spec.types import Bits, Struct, StructField, Value
+
+_OUTSIDE = (ir.Role.CONTROL, ir.Role.TIME, ir.Role.DEVICE)
+
+INSTRUCTION_PROPERTIES = (
+    "privileged",
+    "sensitive",
+    "control_sensitive",
+    "behaviour_sensitive",
+    "result_sensitive",
+    "trap_sensitive",
+    "user_sensitive",
+    "supervisor_sensitive",
+    "user_mode_noop",
+    "innocuous",
+    "escape",
+)
+CONFIGURATION_PROPERTIES = ("virtualizable", "recursive", "hybrid", "efficient")
+EXTRA_COMPONENTS = ("mode", "location", "time", "memory")
+
+
+class Configurations:
+    """Lowers `virtualize` and `claim`."""
+
+    def __init__(
+        self, globals_: Globals, elements: tuple[ir.Element, ...], texts: dict[str, str]
+    ) -> None:
+        self.globals = globals_
+        self.elements = {e.name: e for e in elements}
+        self.texts = texts
+
+    def pure(self, body: Body, value: Value, span: Span) -> ir.Expr:
+        """A value without effects; state may be read, functions that only compute are written out."""
+        if not body.out:
+            return value.expr
+        settled = substitute(value.expr, body.out, self.globals.instances, state=True)
+        if settled is None:
+            raise reject("E0218", "this may only compute: no memory, no assignment", span)
+        return settled
+
+    def condition(self, node: syntax.Expr) -> tuple[str, ir.Expr]:
+        """The text of a condition over state, and its meaning."""
+        body = constants(self.globals)
+        value = body.coerce(body.expr(node, Bits(1)), Bits(1), node.span)
+        expr = as_truth(self.pure(body, value, node.span))
+        return self._text(node.span), expr
+
+    def _text(self, span: Span) -> str:
+        return " ".join(self.texts.get(span.path, "")[span.start : span.end].split())
+
+    def _line(self, span: Span) -> int:
+        return self.texts.get(span.path, "").count("\n", 0, span.start) + 1
+
+    def _elements(self, name: str, span: Span) -> list[str]:
+        state = self.globals.state.get(name)
+        if name in self.elements:
+            found = [name]
+        elif isinstance(state, StructState):
+            found = [f"{name}.{f.name}" for f in state.type.fields]
+        else:
+            raise self.globals.unknown(
+                "component", name, span, [*self.elements, *self.globals.state]
+            )
+        for element in found:
+            if self.elements[element].role not in _OUTSIDE:
+                raise reject(
+                    "E0402",
+                    f"`{element}` is not control, time or device state",
+                    span,
+                    help="only such state is shadowed, passed or mirrored",
+                )
+        return found
+
+    def configuration(self, node: syntax.Virtualize) -> ir.Configuration:
+        """One configuration."""
+        mode = self.globals.mode
+        if mode is None:
+            raise AssertionError("a mode is required before configurations are lowered")
+        kept: dict[str, str] = {}
+        rest: str | None = None
+        modes: syntax.AsModes | None = None
+        constraints: list[tuple[str, ir.Expr]] = []
+        compose: list[tuple[str, ir.Expr]] = []
+        for item in node.items:
+            match item:
+                case syntax.AsModes(virtual, real):
+                    for name in (*virtual, real):
+                        if name not in dict(mode.members):
+                            raise self.globals.unknown(
+                                "mode", name, item.span, [m for m, _ in mode.members]
+                            )
+                    modes = item
+                case syntax.Constrain(condition):
+                    constraints.append(self.condition(condition))
+                case syntax.Keep(kind, components):
+                    for component in components:
+                        if component == "rest":
+                            rest = kind
+                            continue
+                        for element in self._elements(component, item.span):
+                            if element in kept:
+                                raise reject(
+                                    "E0403",
+                                    f"`{element}` is kept in two ways",
+                                    item.span,
+                                    f"it is already in `{kept[element]}`",
+                                )
+                            kept[element] = kind
+                case syntax.Compose(component, value):
+                    compose += self._compose(component, value, item.span)
+        if modes is None:
+            raise reject(
+                "E0404",
+                f"`{node.name}` does not say which modes it virtualizes",
+                node.span,
+                help="write for example `supervisor, user as user`",
+            )
+        missing: list[str] = []
+        for each in self.elements.values():
+            if each.role in _OUTSIDE and each.name not in kept:
+                if each.bank is not None:
+                    kept[each.name] = rest or "shadow"
+                elif rest is not None:
+                    kept[each.name] = rest
+                else:
+                    missing.append(each.name)
+        if missing:
+            names = ", ".join(f"`{m}`" for m in missing[:6]) + (" ..." if len(missing) > 6 else "")
+            raise reject(
+                "E0401",
+                f"`{node.name}` leaves state neither shadowed, passed nor mirrored",
+                node.span,
+                names,
+                help="name it, or write `shadow rest`",
+            )
+
+        def having(kind: str) -> tuple[str, ...]:
+            return tuple(e for e in self.elements if kept.get(e) == kind)
+
+        return ir.Configuration(
+            node.name,
+            modes.virtual,
+            modes.real,
+            tuple(constraints),
+            having("shadow"),
+            having("pass"),
+            having("mirror"),
+            tuple(compose),
+            span=node.span,
+        )
+
+    def _compose(self, component: str, node: syntax.Expr, span: Span) -> list[tuple[str, ir.Expr]]:
+        memory = self.globals.memory
+        if memory is None:
+            raise AssertionError("memory is required before configurations are lowered")
+        base, size = memory.address_width, memory.address_width + 1
+        region = Struct(
+            "region",
+            base + size,
+            (
+                StructField("base", base + size - 1, size, Bits(base)),
+                StructField("size", size - 1, 0, Bits(size)),
+            ),
+        )
+        both = ir.Concat(ir.Local("region.base", base), ir.Local("region.size", size), base + size)
+        body = Body(self.globals, Names(), {"region": Value(region, both)}, {}, next_allowed=False)
+        state = self.globals.state.get(component)
+        if isinstance(state, StructState):
+            value = body.typed(node, state.type)
+            expr = self.pure(body, value, node.span)
+            return [
+                (f"{component}.{f.name}", ir.Extract(expr, f.high, f.low))
+                for f in state.type.fields
+            ]
+        element = self.elements.get(component)
+        if element is None:
+            raise self.globals.unknown("component", component, span, list(self.elements))
+        kind = state.type if isinstance(state, Scalar) else Bits(element.width)
+        return [(component, self.pure(body, body.typed(node, kind), node.span))]
+
+    # ----------------------------------------------------------------- claims
+
+    def claim(
+        self,
+        node: syntax.ClaimProperty | syntax.ClaimEscapes,
+        configurations: dict[str, ir.Configuration],
+        instructions: dict[str, ir.Instruction],
+    ) -> ir.Claim:
+        """One claim, its names looked up."""
+        text, line = self._text(node.span).removeprefix("claim "), self._line(node.span)
+        if isinstance(node, syntax.ClaimEscapes):
+            self._known("configuration", node.configuration, configurations, node.span)
+            for name in node.instructions:
+                self._known("instruction", name, instructions, node.span)
+            return ir.EscapesClaim(
+                node.configuration, node.instructions, node.exactly, text, line, span=node.span
+            )
+        if node.subject in configurations:
+            return self._verdict_claim(node, text, line)
+        self._known("instruction or configuration", node.subject, instructions, node.span)
+        self._known("property", node.property, INSTRUCTION_PROPERTIES, node.span)
+        if node.verdict is not None:
+            raise reject("E0405", f"`{node.verdict}` is said of configurations", node.span)
+        if node.configuration is not None:
+            self._known("configuration", node.configuration, configurations, node.span)
+        members = {m for f in instructions[node.subject].fields for m, _ in f.values}
+        if node.operands is not None:
+            self._known("operand", node.operands, members, node.span)
+        components: list[str] = []
+        for component in node.components:
+            if component in EXTRA_COMPONENTS and component not in self.elements:
+                components.append(component)
+            else:
+                mode_named = component == self.globals.mode_element
+                components += ["mode"] if mode_named else self._elements(component, node.span)
+        return ir.InstructionClaim(
+            node.subject,
+            node.operands,
+            node.configuration,
+            node.negated,
+            node.property,
+            tuple(components),
+            text,
+            line,
+            span=node.span,
+        )
+
+    def _verdict_claim(self, node: syntax.ClaimProperty, text: str, line: int) -> ir.VerdictClaim:
+        self._known("property", node.property, CONFIGURATION_PROPERTIES, node.span)
+        if node.components or node.operands is not None or node.configuration is not None:
+            raise reject("E0405", "this claim is about a whole configuration", node.span)
+        return ir.VerdictClaim(
+            node.subject,
+            node.verdict or "configured",
+            node.negated,
+            node.property,
+            text,
+            line,
+            span=node.span,
+        )
+
+    def _known(self, kind: str, name: str, known: Iterable[str], span: Span) -> None:
+        names = list(known)
+        if name not in names:
+            raise self.globals.unknown(kind, name, span, names)

@@ -1,0 +1,559 @@
+"""From files to a checked description: reading, inheritance, inclusion, and assembly of the IR."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from spec import ir, syntax
+from spec.configurations import Configurations
+from spec.declare import (
+    States,
+    constants,
+    declare_cause,
+    declare_memory,
+    declare_type,
+    declared_names,
+    settle,
+)
+from spec.diagnostics import Diagnostic, Label, Severity
+from spec.instructions import Encodings, Member, members
+from spec.lint import contradictions, encoding_errors
+from spec.loaded import Loaded, text_of
+from spec.lower_expressions import Names
+from spec.lower_statements import Body, ends, resolve_type
+from spec.parse import parse
+from spec.scope import ACCESS, Globals, Rejected, reject
+from spec.source import Span
+from spec.types import Address, Bits, Type, Value, width_of
+
+_Of: TypeAlias = Callable[..., list[syntax.Declaration]]
+
+MAXIMUM_BYTES = 4_000_000
+"""A description larger than this is refused: it is not one."""
+
+
+def load(path: str) -> Loaded:
+    """Read, parse and check the description at `path`. Never raises for bad input."""
+    return _Loader().load(path)
+
+
+def _problem(code: str, message: str, span: Span, help: str = "") -> Diagnostic:
+    return Diagnostic(Severity.ERROR, code, message, Label(span), help=help)
+
+
+@dataclass
+class _Loader:
+    globals: Globals = field(default_factory=Globals)
+    texts: dict[str, str] = field(default_factory=dict)
+    title: str = ""
+    remarks: list[syntax.Remark] = field(default_factory=list)
+    declarations: list[syntax.Declaration | Member] = field(default_factory=list)
+    overrides: dict[str, int] = field(default_factory=dict)
+    overridden: set[str] = field(default_factory=set)
+
+    def load(self, path: str) -> Loaded:
+        with self.globals.collecting():
+            self._file(path, Span(path, 0, 0), (), base=False)
+        isa: ir.Isa | None = None
+        try:
+            if not self._errors():
+                isa = self._assemble(path)
+            if isa is not None:
+                self.globals.diagnostics += [*encoding_errors(isa), *contradictions(isa)]
+        except RecursionError:
+            self.globals.diagnostics.append(
+                _problem(
+                    "E0104",
+                    "an expression is too long or too deeply nested",
+                    Span(path, 0, 1),
+                    "name parts of it with `let`, or put them into functions",
+                )
+            )
+        if self._errors():
+            isa = None
+        found = tuple(dict.fromkeys(self.globals.diagnostics))
+        return Loaded(isa, found, self.texts)
+
+    def _errors(self) -> bool:
+        return any(d.severity is Severity.ERROR for d in self.globals.diagnostics)
+
+    # ----------------------------------------------------------------- files
+
+    def _file(self, path: str, span: Span, stack: tuple[str, ...], *, base: bool) -> None:
+        key = str(Path(path).resolve())
+        if key in stack:
+            raise Rejected(_problem("E0503", f"`{path}` includes itself", span))
+        text = self._read(path, span)
+        self.texts[path] = text
+        tree = parse(text, path)
+        if isinstance(tree, Diagnostic):
+            raise Rejected(tree)
+        self._items(tree.items, path, (*stack, key), base=base)
+        if not stack and not self.title:
+            self.globals.diagnostics.append(
+                _problem(
+                    "E0302",
+                    "the description has no title",
+                    Span(path, 0, 1),
+                    'begin with `isa "Title"`',
+                )
+            )
+
+    def _read(self, path: str, span: Span) -> str:
+        file = Path(path)
+        try:
+            if file.is_dir():
+                raise Rejected(_problem("E0501", f"`{path}` is a directory", span, "name a file"))
+            if file.stat().st_size > MAXIMUM_BYTES:
+                raise Rejected(
+                    _problem("E0504", f"`{path}` has more than {MAXIMUM_BYTES} bytes", span)
+                )
+            content = file.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a file name"
+            raise Rejected(
+                _problem(
+                    "E0501", f"cannot read `{path}`: {(reason or 'unknown error').lower()}", span
+                )
+            ) from None
+        try:
+            return text_of(content)
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise Rejected(
+                _problem(
+                    "E0502",
+                    f"`{path}` is not UTF-8 text: byte 0x{content[error.start]:02X} in line {line}",
+                    span,
+                    "save it as UTF-8",
+                )
+            ) from None
+
+    def _items(
+        self, items: tuple[syntax.Item, ...], path: str, stack: tuple[str, ...], *, base: bool
+    ) -> None:
+        for item in items:
+            with self.globals.collecting():
+                self._item(item, path, stack, base=base)
+
+    def _item(self, item: syntax.Item, path: str, stack: tuple[str, ...], *, base: bool) -> None:
+        match item:
+            case syntax.Title(text):
+                if not base:
+                    if self.title:
+                        raise reject("E0301", "the description has two titles", item.span)
+                    self.title = text
+            case syntax.Extends(other, bindings):
+                for binding in bindings:
+                    self.overrides[binding.name] = constants(self.globals).integer(binding.value)
+                self._file(str(Path(path).parent / other), item.span, stack, base=True)
+                for binding in bindings:
+                    if binding.name not in self.overridden:
+                        raise self.globals.unknown(
+                            "parameter", binding.name, binding.span, list(self.globals.numbers)
+                        )
+            case syntax.Include(other):
+                self._file(str(Path(path).parent / other), item.span, stack, base=base)
+            case syntax.Remark():
+                self.remarks.append(item)
+            case syntax.Param(name, value):
+                if name in self.globals.numbers:
+                    raise reject("E0301", f"`{name}` is declared twice", item.span)
+                given = constants(self.globals).integer(value)
+                self.overridden.add(name)
+                self.globals.numbers[name] = self.overrides.get(name, given)
+            case syntax.When(condition, then, orelse):
+                chosen = then if constants(self.globals).integer(condition) else orelse
+                self._items(chosen or (), path, stack, base=base)
+            case syntax.Remove(kind, name):
+                if not self._drop(kind, name):
+                    raise reject("E0505", f"there is no {kind} `{name}` to remove", item.span)
+            case syntax.Replace(declaration):
+                self._replace(declaration)
+            case syntax.ClaimProperty() | syntax.ClaimEscapes():
+                if not base:
+                    self.declarations.append(item)
+            case syntax.Instruction():
+                self.declarations += members(item)
+            case _:
+                self.declarations.append(item)
+
+    def _key(self, declaration: syntax.Declaration | Member) -> tuple[str, str]:
+        match declaration:
+            case Member(name):
+                return "instruction", name
+            case syntax.State(role, names):
+                return role, names[0]
+            case syntax.Function(name):
+                return "fn", name
+            case syntax.TypeDef(name):
+                return "type", name
+            case syntax.OperandSubset(name):
+                return "operand", name
+            case syntax.Translate() | syntax.Fetch() | syntax.Undecodable() | syntax.Invariant():
+                return type(declaration).__name__.lower(), ""
+            case syntax.ClaimProperty() | syntax.ClaimEscapes():
+                return "claim", ""
+            case syntax.Instruction():
+                return "instruction", declaration.name or ""
+            case _:
+                return type(declaration).__name__.lower(), declaration.name
+
+    def _drop(self, kind: str, name: str) -> bool:
+        kept = [
+            d
+            for d in self.declarations
+            if self._key(d) != (kind, name)
+            and not (isinstance(d, syntax.State) and d.role == kind and name in d.names)
+        ]
+        found = len(kept) < len(self.declarations)
+        self.declarations = kept
+        return found
+
+    def _replace(self, declaration: syntax.Declaration) -> None:
+        new: list[syntax.Declaration | Member] = (
+            list(members(declaration))
+            if isinstance(declaration, syntax.Instruction)
+            else [declaration]
+        )
+        for one in new:
+            kind, name = self._key(one)
+            if not self._drop(kind, name):
+                raise reject(
+                    "E0505", f"there is no {kind} `{name}` to replace", declaration.span,
+                    help="declare it without `replace`",
+                )  # fmt: skip
+        self.declarations += new
+
+    # ----------------------------------------------------------------- assembly of the IR
+
+    def _assemble(self, path: str) -> ir.Isa | None:
+        known = self.globals
+        known.types["access"] = ACCESS
+        for member, value in ACCESS.members:
+            known.members.setdefault(member, []).append((ACCESS, value))
+        instructions = [d for d in self.declarations if isinstance(d, Member)]
+        plain: list[syntax.Declaration] = [
+            d for d in self.declarations if not isinstance(d, Member)
+        ]
+
+        def of(*kinds: type) -> list[syntax.Declaration]:
+            return [d for d in plain if isinstance(d, kinds)]
+
+        types = of(syntax.TypeDef, syntax.Enum, syntax.Struct, syntax.Names, syntax.Mode)
+        settle(types, lambda d: declare_type(known, d), known)
+        for memory in of(syntax.Memory):
+            if isinstance(memory, syntax.Memory):
+                with known.collecting():
+                    if known.memory is not None:
+                        raise reject("E0301", "memory is declared twice", memory.span)
+                    declare_memory(known, memory)
+        states = States(known)
+        self._state(states, of)
+        if self._required(path, of):
+            return None
+        unit = self._fetch_unit(of)
+        encodings = Encodings(known, unit)
+        self._functions(of)
+        for cause in of(syntax.Cause):
+            if isinstance(cause, syntax.Cause):
+                with known.collecting(declared_names(cause)):
+                    declare_cause(known, cause)
+        settle(
+            of(syntax.Operand, syntax.OperandSubset),
+            lambda d: (
+                encodings.operand(d)
+                if isinstance(d, syntax.Operand)
+                else encodings.subset(d)
+                if isinstance(d, syntax.OperandSubset)
+                else None
+            ),
+            known,
+        )
+        return self._lower(path, of, instructions, encodings, states, unit)
+
+    def _state(self, states: States, of: _Of) -> None:
+        known = self.globals
+        for node in of(syntax.State, syntax.Mode, syntax.Bank, syntax.Alias):
+            if isinstance(node, syntax.State) and node.role == "pc":
+                with known.collecting():
+                    states.declare(node)
+        self._virtual_width(of)
+        for node in of(syntax.State, syntax.Mode, syntax.Bank, syntax.Alias):
+            with known.collecting(declared_names(node)):
+                match node:
+                    case syntax.State() if node.role != "pc":
+                        states.declare(node)
+                    case syntax.Mode():
+                        states.mode(node)
+                    case syntax.Bank():
+                        states.bank(node)
+                    case syntax.Alias():
+                        states.alias(node)
+                    case _:
+                        pass
+        for node in of(syntax.Alias):
+            if isinstance(node, syntax.Alias):
+                with known.collecting():
+                    states.check_alias(node)
+
+    def _virtual_width(self, of: _Of) -> None:
+        known = self.globals
+        known.virtual_width = (known.pc and width_of(known.pc.type)) or 0
+        for node in of(syntax.Translate):
+            if isinstance(node, syntax.Translate) and node.parameters:
+                first = node.parameters[0].type
+                if first is not None:
+                    with known.collecting():
+                        kind = resolve_type(known, first, {})
+                        known.virtual_width = width_of(kind) or known.virtual_width
+
+    def _required(self, path: str, of: _Of) -> bool:
+        known = self.globals
+        missing = [
+            (known.mode is None, "mode", "mode M { user, supervisor }"),
+            (known.pc is None, "program counter", "pc P : bits(32)"),
+            (known.memory is None, "memory", "memory E : bits(8)[2^32] little"),
+            (not of(syntax.Translate), "address translation", "translate(va, access, size, mode) { return paddr(va) }"),
+            (not of(syntax.Undecodable), "trap for words that are no instruction", "undecodable trap CAUSE"),
+        ]  # fmt: skip
+        for absent, what, example in missing:
+            if absent:
+                known.diagnostics.append(
+                    _problem(
+                        "E0302",
+                        f"the description has no {what}",
+                        Span(path, 0, 1),
+                        f"declare one, for example `{example}`",
+                    )
+                )
+        for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode):
+            for extra in of(kind)[1:]:
+                known.diagnostics.append(_problem("E0301", "this is declared twice", extra.span))
+        return any(absent for absent, _, _ in missing)
+
+    def _fetch_unit(self, of: _Of) -> int:
+        cell = self.globals.memory.cell_width if self.globals.memory else 1
+        for node in of(syntax.Fetch):
+            if isinstance(node, syntax.Fetch):
+                with self.globals.collecting():
+                    unit = constants(self.globals).integer(node.width)
+                    if unit < 1 or unit % cell:
+                        raise reject(
+                            "E0214", f"{unit} bits are not a whole number of cells", node.width.span
+                        )
+                    return unit
+        return cell
+
+    def _functions(self, of: _Of) -> None:
+        known = self.globals
+        for node in of(syntax.Function, syntax.Accessor):
+            with known.collecting():
+                if isinstance(node, syntax.Function):
+                    taken = node.name in known.functions or node.name in known.accessors
+                    if taken or node.name in known.state:
+                        raise reject("E0301", f"`{node.name}` is declared twice", node.span)
+                    known.functions[node.name] = node
+                elif isinstance(node, syntax.Accessor):
+                    if node.name in known.accessors or node.name in known.functions:
+                        raise reject("E0301", f"`{node.name}` is declared twice", node.span)
+                    known.accessors[node.name] = node
+
+    def _lower(
+        self,
+        path: str,
+        of: _Of,
+        listed: list[Member],
+        encodings: Encodings,
+        states: States,
+        unit: int,
+    ) -> ir.Isa | None:
+        known = self.globals
+        elements = tuple(states.elements)
+        configure = Configurations(known, elements, self.texts)
+        translate = self._translate(of)
+        causes = self._causes(of)
+        undecodable: ir.Trap | None = None
+        for node in of(syntax.Undecodable):
+            if isinstance(node, syntax.Undecodable):
+                with known.collecting():
+                    undecodable = constants(known).trap(node.trap)
+        interrupts: list[ir.Interrupt] = []
+        for node in of(syntax.Interrupt):
+            if isinstance(node, syntax.Interrupt):
+                with known.collecting():
+                    _, condition = configure.condition(node.condition)
+                    delivery = self._body(node.delivery, {}, [])
+                    interrupts.append(ir.Interrupt(node.name, condition, delivery))
+        instructions: dict[str, ir.Instruction] = {}
+        for member in listed:
+            with known.collecting():
+                if member.name in instructions:
+                    raise reject(
+                        "E0301", f"instruction `{member.name}` is declared twice", member.span
+                    )
+                instructions[member.name] = encodings.instruction(member)
+        self._unused_functions(of)
+        invariants: list[tuple[str, ir.Expr]] = []
+        for node in of(syntax.Invariant):
+            if isinstance(node, syntax.Invariant):
+                with known.collecting():
+                    invariants.append(configure.condition(node.condition))
+        configurations: dict[str, ir.Configuration] = {}
+        for node in of(syntax.Virtualize):
+            if isinstance(node, syntax.Virtualize):
+                with known.collecting():
+                    if node.name in configurations:
+                        raise reject("E0301", f"`{node.name}` is declared twice", node.span)
+                    configurations[node.name] = configure.configuration(node)
+        claims: list[ir.Claim] = []
+        if not self._errors():
+            for node in of(syntax.ClaimProperty, syntax.ClaimEscapes):
+                if isinstance(node, syntax.ClaimProperty | syntax.ClaimEscapes):
+                    with known.collecting():
+                        claims.append(configure.claim(node, configurations, instructions))
+        mode, pc, memory = known.mode, known.pc, known.memory
+        if self._errors() or not (translate and undecodable and mode and pc and memory):
+            return None
+        functions = (translate, *(f for f in known.instances.values() if f.name))
+        order = tuple(mode.members)
+        return ir.Isa(
+            _isa_name(path),
+            self.title,
+            tuple(r.text for r in self.remarks if r.kind == "source"),
+            tuple(r.text for r in self.remarks if r.kind == "note"),
+            elements,
+            tuple(states.banks),
+            ir.Mode(known.mode_element, mode.width, order),
+            pc.element,
+            memory,
+            ir.Fetch(unit),
+            translate.name,
+            functions,
+            tuple(known.operands.values()),
+            tuple(instructions.values()),
+            causes,
+            undecodable,
+            tuple(interrupts),
+            tuple(invariants),
+            tuple(configurations.values()),
+            tuple(claims),
+        )
+
+    def _body(
+        self, block: syntax.Block, scope: dict[str, Value], parameters: list[ir.Local]
+    ) -> ir.Block:
+        body = Body(self.globals, Names(), scope, {}, next_allowed=True)
+        for parameter in parameters:
+            body.names.fresh(parameter.name)
+        body.block(block)
+        return tuple(body.out)
+
+    def _causes(self, of: _Of) -> tuple[ir.Cause, ...]:
+        causes: list[ir.Cause] = []
+        for node in of(syntax.Cause):
+            if not isinstance(node, syntax.Cause):
+                continue
+            if node.name not in self.globals.causes:
+                continue
+            signature = self.globals.causes[node.name]
+            parameters = [ir.Local(n, width_of(t) or 1) for n, t in signature.parameters]
+            scope = {
+                n: Value(t, local)
+                for (n, t), local in zip(signature.parameters, parameters, strict=True)
+            }
+            delivery = self._body(node.delivery, scope, parameters)
+            causes.append(
+                ir.Cause(
+                    node.name, signature.trap_class, tuple(parameters), delivery, span=node.span
+                )
+            )
+        return tuple(causes)
+
+    def _translate(self, of: _Of) -> ir.Function | None:
+        known = self.globals
+        node = of(syntax.Translate)[0]
+        if not isinstance(node, syntax.Translate) or known.mode is None or known.memory is None:
+            return None
+        with known.collecting():
+            if len(node.parameters) != 4:
+                raise reject(
+                    "E0206",
+                    "`translate` has four parameters: address, access, size, mode",
+                    node.span,
+                    help="write `translate(va, access, size, mode) { ... }`",
+                )
+            kinds: list[Type] = [Address(False, known.virtual_width), ACCESS, Bits(8), known.mode]
+            body = Body(known, Names(), {}, {}, next_allowed=False)
+            parameters: list[ir.Local] = []
+            for parameter, kind in zip(node.parameters, kinds, strict=True):
+                local = ir.Local(body.names.fresh(parameter.name), width_of(kind) or 1)
+                parameters.append(local)
+                body.scope[parameter.name] = Value(kind, local)
+            body.in_function = True
+            body.result = Address(True, known.memory.address_width)
+            body.block(node.body)
+            if not ends(body.out):
+                raise reject("E0211", "`translate` does not return on every path", node.span)
+            width = known.memory.address_width
+            return ir.Function(
+                "translate", tuple(parameters), tuple(body.out), width, span=node.span
+            )
+        return None
+
+    def _unused_functions(self, of: _Of) -> None:
+        """Check functions that no one calls, where their types say everything."""
+        known = self.globals
+        used = {f.name.split("<")[0].rstrip("=") for f in known.instances.values()}
+        for node in of(syntax.Function):
+            if not isinstance(node, syntax.Function) or node.name in used:
+                continue
+            bound: dict[str, Value] = {}
+            generic = False
+            with known.collecting():
+                for parameter in node.parameters:
+                    written = parameter.type
+                    if written is None:
+                        raise reject(
+                            "E0307", f"parameter `{parameter.name}` needs a type", parameter.span
+                        )
+                    free = isinstance(written.argument, syntax.Name) and (
+                        written.argument.name not in known.numbers
+                    )
+                    if written.name == "int" or free:
+                        generic = True
+                        break
+                    kind = resolve_type(known, written, {})
+                    width = width_of(kind)
+                    prefix = parameter.name if width is None else None
+                    bound[parameter.name] = Value(
+                        kind, ir.Local(parameter.name, width or 1), prefix=prefix
+                    )
+                if not generic:
+                    result = None if node.result is None else resolve_type(known, node.result, {})
+                    constants(known).instantiate(node.name, bound, result, None)
+
+
+def _isa_name(path: str) -> str:
+    """The last folder and the file's stem: `riscv/rv32`."""
+    file = Path(path)
+    parent = file.resolve().parent.name
+    return f"{parent}/{file.stem}" if parent else file.stem
+
+
+def main(path: str) -> None:
+    """Print what loading finds (a debugging aid; `popek lint` is for people)."""
+    loaded = load(path)
+    for d in loaded.diagnostics:
+        line = loaded.texts.get(d.label.span.path, "").count("\n", 0, d.label.span.start) + 1
+        print(
+            f"{d.label.span.path}:{line}: {d.severity.value} {d.code}: {d.message} {d.label.text} {d.help}"
+        )
+    if loaded.isa:
+        print(loaded.isa.name, len(loaded.isa.instructions), "instructions")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

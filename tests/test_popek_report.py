@@ -1,0 +1,150 @@
+"""Renderings of reports, and the exit status they lead to."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from checker.answers import Answer
+from checker.report import Report
+from popek.exit_status import ExitStatus
+from popek.judgement import judge, worst
+from popek.number import number
+from popek.render_json import render_json
+from popek.render_report import render_report
+from popek.render_witness import render_witness
+from popek.table import table
+from spec.ir import VerdictClaim
+from tests.golden import agrees
+from tests.sample_report import READS_MODE, SAMPLE
+
+SCHEMA = json.loads(
+    (Path(__file__).parent.parent / "docs" / "report.schema.json").read_text(encoding="utf-8")
+)
+VERDICT_CLAIM = VerdictClaim("classic", "configured", True, "virtualizable", "claim ...", 1)
+
+
+def decided(report: Report) -> Report:
+    """The sample with every question answered and every claim kept."""
+    (configuration,) = report.configurations
+    rows = tuple(row for row in configuration.instructions if not row.undecided)
+    configuration = dataclasses.replace(configuration, instructions=rows)
+    return dataclasses.replace(report, configurations=(configuration,), claims=report.claims[:1])
+
+
+def test_a_report_begins_with_verdicts_then_classes_escapes_and_claims(
+    update_golden: bool,
+) -> None:
+    assert agrees("sample_report.txt", render_report(SAMPLE), update_golden)
+
+
+def test_a_report_as_json_follows_the_schema() -> None:
+    document = json.loads(render_json([SAMPLE]))
+
+    jsonschema.validate(document, SCHEMA)
+
+
+def test_several_reports_are_a_list() -> None:
+    document = json.loads(render_json([SAMPLE, SAMPLE]))
+
+    jsonschema.validate(document, SCHEMA)
+    assert len(document) == 2
+
+
+def test_the_schema_refuses_an_answer_that_is_not_one_of_three() -> None:
+    document = json.loads(render_json([SAMPLE]))
+    document["claims"][0]["holds"] = True
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
+
+
+def test_a_claim_that_does_not_hold_fails_the_check() -> None:
+    assert judge(SAMPLE, [VERDICT_CLAIM]) is ExitStatus.REFUTED
+
+
+def test_a_no_that_the_description_claims_passes() -> None:
+    assert judge(decided(SAMPLE), [VERDICT_CLAIM]) is ExitStatus.HOLDS
+
+
+def test_a_no_that_nobody_claimed_fails_the_check() -> None:
+    assert judge(decided(SAMPLE), []) is ExitStatus.REFUTED
+
+
+def test_an_unknown_class_leaves_the_check_undecided() -> None:
+    report = dataclasses.replace(SAMPLE, claims=())
+
+    assert judge(report, [VERDICT_CLAIM]) is ExitStatus.UNDECIDED
+
+
+def test_an_unknown_claim_leaves_the_check_undecided() -> None:
+    report = decided(SAMPLE)
+    claim = dataclasses.replace(report.claims[0], holds=Answer.UNKNOWN)
+
+    status = judge(dataclasses.replace(report, claims=(claim,)), [VERDICT_CLAIM])
+
+    assert status is ExitStatus.UNDECIDED
+
+
+def test_a_defect_is_never_a_success() -> None:
+    report = dataclasses.replace(decided(SAMPLE), defects=("a witness did not replay",))
+
+    assert judge(report, [VERDICT_CLAIM]) is ExitStatus.UNDECIDED
+    assert "a witness did not replay" in render_report(report)
+
+
+def test_a_failure_outweighs_what_is_undecided() -> None:
+    statuses = [ExitStatus.HOLDS, ExitStatus.UNDECIDED, ExitStatus.REFUTED]
+
+    assert worst(statuses) is ExitStatus.REFUTED
+    assert worst([]) is ExitStatus.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "text"),
+    [
+        (0xFFFF, 16, "0xFFFF (65535, -1)"),
+        (0x2000, 16, "0x2000 (8192)"),
+        (1, 1, "1"),
+        (9, 4, "0x9"),
+        (0, 32, "0x00000000"),
+        (0b1000, 4, "0x8"),
+        (1 << 127, 128, f"0x8{'0' * 31} ({1 << 127}, -{1 << 127})"),
+    ],
+)
+def test_numbers_are_hexadecimal_with_decimal_beside(value: int, width: int, text: str) -> None:
+    assert number(value, width) == text
+
+
+def test_a_witness_marks_what_differs() -> None:
+    lines = render_witness(READS_MODE).splitlines()
+
+    assert [line.split()[1] for line in lines if line.lstrip().startswith("*")] == ["D[0]"]
+
+
+def test_a_wide_witness_gives_up_decimals_before_it_gives_up_columns() -> None:
+    wide = tuple(
+        dataclasses.replace(
+            run,
+            values=tuple(
+                dataclasses.replace(v, width=128, before=1 << 127, after=(1 << 128) - 1)
+                for v in run.values
+            ),
+        )
+        for run in READS_MODE.runs
+    )
+
+    text = render_witness(dataclasses.replace(READS_MODE, runs=wide))
+
+    assert "0xFFFF" in text
+    assert "(" not in text.splitlines()[2]
+
+
+def test_a_table_wraps_a_long_cell_within_its_column() -> None:
+    assert table([("a", "one two three"), ("bb", "x")], (10, 7), indent="") == [
+        "a   one two",
+        "    three",
+        "bb  x",
+    ]
