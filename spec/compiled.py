@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import cast
 
 from spec.emit import STEPS, Emitter
 from spec.folding import Value
@@ -10,9 +10,18 @@ from spec.ir import Role
 from spec.path import Path
 from spec.python_code import INDENT, Branch, Do, Node, Save, free, render, tidy
 
-Code: TypeAlias = Callable[..., int]
-"""`code(S, A, pg, wp, budget, *parameters)` runs on scalars `S`, arrays `A` and pages, and gives
-the number of steps it did. A loop goes round while `budget` steps leave room for a whole round."""
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """`run(S, A, pg, wp, budget, *parameters)` runs on scalars `S`, arrays `A` and pages, and gives
+    the number of steps it did. A loop goes round while `budget` leaves room for a whole round.
+
+    `variables` are those of the entry that it uses.
+    """
+
+    run: Callable[..., int]
+    source: str
+    variables: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +40,17 @@ def compile_code(
     rounds: Sequence[Round] = (),
     parameters: Sequence[str] = (),
 ) -> Code:
-    """The function; its source is in its attribute `source`."""
-    source = _source(emitter, body, rounds, parameters)
+    """Make the function, with `names` as its global ones."""
+    source, variables = _source(emitter, body, rounds, parameters)
     space = dict(names)
     exec(compile(source, "<emitted>", "exec"), space)
-    code: Any = space["code"]
-    code.source = source
-    return code  # type: ignore[no-any-return]  # found by name
+    run = cast(Callable[..., int], space["code"])
+    return Code(run, source, variables)
 
 
 def _source(
     emitter: Emitter, body: list[Node], rounds: Sequence[Round], parameters: Sequence[str]
-) -> str:
+) -> tuple[str, frozenset[str]]:
     carried = _Carried(emitter, rounds)
     whole_round = max((exit.steps for exit in emitter.exits), default=0)
     whole_round = max([whole_round, *(r.steps for r in rounds)])
@@ -67,7 +75,7 @@ def _source(
     heads += [f"{INDENT}{n} = {text}" for n, text in emitter.entries.items() if n in needed]
     if rounds:
         heads.append(f"{INDENT}while True:")
-    return "\n".join([*routines, *heads, *lines]) + "\n"
+    return "\n".join([*routines, *heads, *lines]) + "\n", frozenset(needed)
 
 
 class _Carried:

@@ -14,9 +14,9 @@ from typing import TypeVar, cast
 
 from spec.evaluate import Walk
 from spec.folding import Folding, Truth, Value
-from spec.ir import Access, Block, Isa, Role, TrapClass
+from spec.ir import Access, Block, Expr, Isa, Role, TrapClass
 from spec.path import ArrayValue, Frame, Path
-from spec.python_code import Branch, Break, Do, Let, Load, Node, Region, Routine, Try
+from spec.python_code import Branch, Break, Do, Leave, Let, Load, Node, Region, Routine, Try
 from spec.state import Cells
 
 T = TypeVar("T")
@@ -89,17 +89,44 @@ class Emitter(Folding):
     def go(self, path: Path, out: list[Node]) -> None:
         """Go on writing to `out`, on a path."""
         self.path, self.known, self.out = path, path.known, out
+        self._stopped = False
 
     def run(self, block: Block) -> None:
         self._walk.block(block)
 
+    def truth_of(self, condition: Expr) -> Truth:
+        """The truth value of an expression without locals."""
+        return cast(Truth, self._walk.value(condition))
+
     def stopped(self) -> bool:
         return self._stopped
 
+    def end(self) -> Leave:
+        """Stop here; what follows is put into the node."""
+        leave = Leave()
+        self.out.append(leave)
+        self._stopped = True
+        return leave
+
     def leave_block(self, steps: int, signal: str | None = None) -> None:
         """End the code here, with the present state."""
-        self.exits.append(Exit(self.out, self.path.copy(), steps, signal))
-        self._stopped = True
+        self._exit(self.path.copy(), steps, signal)
+
+    def leave_if(self, condition: str, steps: int) -> None:
+        """End the code here, if a Python expression is true."""
+        node = Branch(condition, [], [])
+        out = self.out
+        out.append(node)
+        self.out = node.then
+        self._exit(self.path.copy(), steps, None)
+        self.go(self.path, out)
+
+    def go_back(self, steps: int, signal: str | None = None) -> None:
+        """End the code here, with the state in which the instruction began."""
+        if self.path.stored:
+            self.needs_log = True
+            self.out.append(Do("rollback(0)"))
+        self._exit(self._start, steps, signal)
 
     def clear_log(self) -> None:
         self.out.append(Do("LOG.clear()"))
@@ -355,14 +382,10 @@ class Emitter(Folding):
         if self._probes:
             self._answer(False)
             return
-        if self.path.stored:
-            self.needs_log = True
-            self.out.append(Do("rollback(0)"))
         given = "".join(f"{argument}, " for argument in arguments)
-        following = self.path.frames[0].get("next", 0)
+        following = self._start.frames[0].get("next", 0)
         signal = f"({self.causes[cause]}, {trap_class.value!r}, ({given}), {following})"
-        self.exits.append(Exit(self.out, self._start, self.steps + 1, signal))
-        self._stopped = True
+        self.go_back(self.steps + 1, signal)
 
     def wait(self) -> None:
         if self._probes:
@@ -406,6 +429,9 @@ class Emitter(Folding):
         value = self.path.frames[-1].pop(result)
         return None if width is None else value
 
+    def _exit(self, path: Path, steps: int, signal: str | None) -> None:
+        self.exits.append(Exit(self.end().body, path, steps, signal))
+
     def _answer(self, reached: bool) -> None:
         """Return from a probe, with no effect left."""
         self._probes[-1].add(reached)
@@ -445,7 +471,7 @@ class Emitter(Folding):
             for nodes, path in ends:
                 self.go(path, nodes)
                 values.append(self.scalar(path, element))
-            merged.scalars[element] = (self._merged(ends, values, condition))
+            merged.scalars[element] = self._merged(ends, values, condition)
         for element in _keys([path.arrays for path in paths]):
             merged.arrays[element] = self._merged_array(ends, element, condition)
         for level, frame in enumerate(merged.frames):
@@ -492,7 +518,7 @@ class Emitter(Folding):
             for out, path in ends:
                 self.go(path, out)
                 values.append(self._member(element, index))
-            known[index] = (self._merged(ends, values, condition))
+            known[index] = self._merged(ends, values, condition)
         return ArrayValue(base, known)
 
 

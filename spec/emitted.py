@@ -15,7 +15,9 @@ from spec.runtime import Runtime
 from spec.state import MachineState
 
 
-def emit_phase(emitter: Emitter, frame: Mapping[str, Value | Truth], run: Callable[[], None]) -> None:
+def emit_phase(
+    emitter: Emitter, frame: Mapping[str, Value | Truth], run: Callable[[], None]
+) -> None:
     """Write something whose traps discard all it did, with a log of its stores if need be."""
     out, path = emitter.out, emitter.path.copy()
     size, exits = len(out), len(emitter.exits)
@@ -77,9 +79,7 @@ class EmittedEngine:
         emitter = Emitter(isa, {name: state.scalars[name] for name in (*constants, isa.pc)}, True)
         emitter.path.scalars[emitter.resume] = following
         body = emitter.out
-        emit_phase(
-            emitter, {**fields, "next": following}, lambda: emitter.run(instruction.body)
-        )
+        emit_phase(emitter, {**fields, "next": following}, lambda: emitter.run(instruction.body))
         if not emitter.stopped():
             emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
             emitter.leave_block(1)
@@ -91,7 +91,7 @@ class EmittedEngine:
         self.runtime.choices = choices
         signals = self.runtime.signals
         signals.clear()
-        code(post.scalars, post.arrays, post.cells.pages, self.runtime.writable, 1)
+        code.run(post.scalars, post.arrays, post.cells.pages, self.runtime.writable, 1)
         match signals:
             case []:
                 return Retired(post, False, Accesses())

@@ -76,6 +76,13 @@ class Break:
 
 
 @dataclass(slots=True, eq=False)
+class Leave:
+    """The end of the code on this path; the body is filled in when all code is known."""
+
+    body: "list[Node]" = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
 class Routine:
     """`name` := what a function of its own returns."""
 
@@ -83,7 +90,7 @@ class Routine:
     body: "list[Node]" = field(default_factory=list)
 
 
-Node: TypeAlias = Let | Load | Do | Try | Save | Branch | Region | Break | Routine
+Node: TypeAlias = Let | Load | Do | Try | Save | Branch | Region | Break | Leave | Routine
 
 
 def tidy(nodes: list[Node]) -> None:
@@ -132,8 +139,10 @@ def render(nodes: list[Node], depth: int, routines: list[str]) -> Iterator[str]:
                 yield f"{margin}{INDENT}break"
             case Break():
                 yield f"{margin}break"
+            case Leave(body):
+                yield from render(body, depth, routines)
             case Routine(name, body):
-                parameters = ", ".join(sorted(free(body)))
+                parameters = ", ".join(("pg", "wp", *sorted(free(body))))
                 lines = (f"def {name}_of({parameters}):", *render(body, 1, routines))
                 routines.append("\n".join(lines))
                 yield f"{margin}{name} = {name}_of({parameters})"
@@ -155,7 +164,7 @@ def _nodes(nodes: list[Node]) -> Iterator[Node]:
             case Branch(_, then, orelse):
                 yield from _nodes(then)
                 yield from _nodes(orelse)
-            case Region(body) | Routine(_, body):
+            case Region(body) | Leave(body) | Routine(_, body):
                 yield from _nodes(body)
             case Let() | Load() | Do() | Try() | Save() | Break():
                 pass
@@ -170,7 +179,7 @@ def _named(node: Node) -> list[str]:
             return _NAME.findall(text)
         case Load(_, fast, slow) | Try(fast, slow):
             return _NAME.findall(fast) + _NAME.findall(slow)
-        case Region() | Break() | Routine():
+        case Region() | Break() | Leave() | Routine():
             return []
         case _:
             assert_never(node)
@@ -200,7 +209,7 @@ def _drop_unused(nodes: list[Node], uses: Counter[str]) -> bool:
                 dropped |= _drop_unused(body, uses)
                 if body:
                     continue
-            case Routine(_, body):
+            case Leave(body) | Routine(_, body):
                 dropped |= _drop_unused(body, uses)
                 continue
             case _:
@@ -240,7 +249,7 @@ def _inline(
                 node.condition = put(condition)
                 _inline(then, uses, assigned, pending)
                 _inline(orelse, uses, assigned, pending)
-            case Region(body):
+            case Region(body) | Leave(body):
                 _inline(body, uses, assigned, pending)
             case Routine(_, body):
                 _inline(body, uses, assigned, {})

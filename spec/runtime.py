@@ -49,6 +49,16 @@ class Runtime:
         self._watched_pages.add(page)
         self.writable.pop(page, None)
 
+    def unwatch(self) -> None:
+        """Watch no cell any more."""
+        self.watched.clear()
+        self._watched_pages.clear()
+
+    def recheck(self, cell: int) -> None:
+        """Call `on_change` if the cell is watched and does not hold any more what it did."""
+        if cell in self.watched and self.watched[cell] != self._cells[cell]:
+            self.on_change(cell)
+
     def changed(self) -> list[int]:
         """Watched cells that do not hold any more what they did."""
         return [cell for cell, value in self.watched.items() if self._cells[cell] != value]
@@ -62,7 +72,7 @@ class Runtime:
             "WAITS": WAITS,
             "CHANGED": CHANGED,
             "LOG": self._log,
-            "load": self._load,
+            "load": self.load,
             "store": self._store,
             "log": self._remember,
             "rollback": self._rollback,
@@ -76,7 +86,8 @@ class Runtime:
             found[f"P{size}"] = form.pack_into
         return found
 
-    def _load(self, address: int, size: int) -> int:
+    def load(self, address: int, size: int) -> int:
+        """The value of `size` cells."""
         value, width, cells = 0, self.isa.memory.cell_width, self._cells
         places = range(size) if self.isa.memory.big_endian else range(size - 1, -1, -1)
         for place in places:

@@ -59,7 +59,9 @@ from spec.ir import (
 from spec.state import MachineState
 
 MAX_WIDTH = 128
-widths = st.one_of(st.integers(1, 9), st.sampled_from((16, 31, 32, 33, 64)), st.integers(1, MAX_WIDTH))
+widths = st.one_of(
+    st.integers(1, 9), st.sampled_from((16, 31, 32, 33, 64)), st.integers(1, MAX_WIDTH)
+)
 
 Draw = Callable[[Any], Any]
 
@@ -207,8 +209,8 @@ def _statement(draw: Draw, scope: Scope, depth: int) -> list[Stmt]:
             width = draw(st.one_of(st.just(0), widths))
             e = value(width)
             return [Assign(declare(width), e)]
-        case 2 if scope.locals:
-            name = draw(st.sampled_from(sorted(scope.locals)))
+        case 2 if variables := sorted(scope.locals.keys() - {"n", "next"}):
+            name = draw(st.sampled_from(variables))
             return [Assign(name, value(scope.locals[name]))]
         case 2 | 3 | 4 | 5:
             element = draw(st.sampled_from(scope.elements))
@@ -306,7 +308,12 @@ def descriptions(draw: Draw) -> Isa:
         length = draw(st.one_of(st.none(), st.none(), st.integers(1, 5)))
         role = draw(st.sampled_from((Role.GENERAL, Role.FLAG, Role.CONTROL, Role.DEVICE)))
         elements.append(Element(name, draw(widths), role, length))
-    memory = Memory("E", draw(st.sampled_from((8, 8, 8, 1, 3, 16, 32))), draw(st.integers(2, 14)), draw(st.booleans()))
+    memory = Memory(
+        "E",
+        draw(st.sampled_from((8, 8, 8, 1, 3, 16, 32))),
+        draw(st.integers(2, 14)),
+        draw(st.booleans()),
+    )
     mode = Mode("M", elements[1].width, (("user", 0), ("supervisor", 1)))
     causes = (
         Cause("gone", TrapClass.MEMORY, (Local("va", 8),), ()),

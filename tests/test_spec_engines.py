@@ -7,7 +7,6 @@ from spec.concrete import ConcreteEngine
 from spec.emitted import EmittedEngine
 from spec.ir import Isa
 from spec.outcome import Outcome, Retired
-from spec.state import MachineState
 from tests.strategies import descriptions, states
 
 
@@ -30,9 +29,7 @@ def test_emitted_code_ends_as_the_concrete_engine_does(data: st.DataObject) -> N
     before = state.copy()
 
     concrete = ConcreteEngine(isa).execute(state, isa.instructions[0], fields, 3, choices)
-    emitted = EmittedEngine(isa).execute(
-        state, isa.instructions[0], fields, 3, choices, constants
-    )
+    emitted = EmittedEngine(isa).execute(state, isa.instructions[0], fields, 3, choices, constants)
 
     assert plain(isa, emitted) == plain(isa, concrete)
     assert state == before
