@@ -3,7 +3,7 @@
 Importing this loads no solver; with a full cache, calling it does not either.
 """
 
-import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,6 @@ from checker import verdicts
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.claims import evaluate
 from checker.inquiry import Answered, Answers, inquire
-from checker.meaning import installed_version
 from checker.operand_sets import operand_sets
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
 from checker.report import (
@@ -27,6 +26,7 @@ from checker.report import (
 )
 from checker.rows import merge
 from checker.schedule import Progress
+from checker.version import installed_version
 from checker.written import with_writing
 from spec.ir import Claim, Configuration, Instruction, InstructionClaim, Isa
 
@@ -86,7 +86,7 @@ def check(
         tool=Tool(
             popek=installed_version("popek"),
             z3=installed_version("z3_solver"),
-            python=platform.python_version(),
+            python=".".join(str(part) for part in sys.version_info[:3]),
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),
@@ -233,6 +233,7 @@ def _configuration(
         facts=tuple(f for f in facts if f.question != "efficient"),
         vacuity=vacuity,
         defects=(*defects, *verdicts.inconsistencies(rows, found)),
+        notes=_notes(rows),
         partial=partial,
     )
 
@@ -253,14 +254,11 @@ def _label(classification: Classification) -> str:
 
 
 def _efficient(facts: Sequence[Fact], rows: Sequence[InstructionReport], partial: bool) -> Fact:
-    """Whether what is innocuous can run directly (formal model, section 4)."""
-    stuck = [
-        row.label
-        for row in rows
-        if row.innocuous is Answer.YES
-        and row.traps is Traps.ALWAYS
-        and row.traps_in_top is Traps.NEVER
-    ]
+    """Whether what is innocuous can run directly (formal model, section 4).
+
+    PG74 gives every privileged instruction an interpreter routine, so those do not count.
+    """
+    stuck = [row.label for row in _always_trapping(rows) if row.privileged is Answer.NO]
     if stuck:
         names = verdicts.listing(stuck)
         return Fact("efficient", Answer.NO, f"innocuous, but always a trap: {names}")
@@ -269,6 +267,24 @@ def _efficient(facts: Sequence[Fact], rows: Sequence[InstructionReport], partial
             return fact
     reason = "not all instructions were checked" if partial else "it was not asked"
     return Fact("efficient", Answer.UNKNOWN, reason)
+
+
+def _always_trapping(rows: Sequence[InstructionReport]) -> list[InstructionReport]:
+    """Innocuous rows that run in the top mode and never do in the real one."""
+    return [
+        row
+        for row in rows
+        if row.innocuous is Answer.YES
+        and row.traps is Traps.ALWAYS
+        and row.traps_in_top is Traps.NEVER
+    ]
+
+
+def _notes(rows: Sequence[InstructionReport]) -> tuple[str, ...]:
+    names = [row.label for row in _always_trapping(rows) if row.privileged is Answer.YES]
+    if not names:
+        return ()
+    return (f"privileged although innocuous, so interpreted: {verdicts.listing(names)}",)
 
 
 def _assumptions(configuration: Configuration, invariants: Sequence[Fact]) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
             case ClassesOf(configuration, instruction, operands):
                 keys.append(meanings.classification(configuration, instruction, operands))
             case FactsOf(configuration):
-                keys.append(meanings.whole("facts", configuration))
+                keys.append(meanings.facts(configuration))
             case InvariantsOf():
                 keys.append(meanings.whole("invariants"))
             case _:

@@ -5,17 +5,12 @@ assembly syntax and the wording of constraints are left out here. What a text na
 functions) is followed: an edit of a function changes the keys of the instructions that call it.
 """
 
-import hashlib
-import os
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 from checker.answers import OperandSet
+from checker.version import digest, version
 from spec.ir import Alternative, Configuration, Instruction, Isa, Operand
 
 _ELEMENT = re.compile(r"element='([^']+)'")
@@ -32,6 +27,8 @@ class Meanings:
         self._operands = {o.name: _Text(_operand_text(o)) for o in isa.operands}
         self._elements = {e.name: repr(replace(e, doc="", reset=0)) for e in isa.elements}
         self._instructions: dict[str, tuple[str, frozenset[str]]] = {}
+        self._bases: dict[tuple[str, int], str] = {}
+        self._seen: list[Configuration] = []
         invariants = repr([expr for _, expr in isa.invariants])
         members = {name for bank in isa.banks for _, name in bank.members}
         self._always = self._closure(
@@ -48,25 +45,19 @@ class Meanings:
 
         The configuration's name does not count: an answer may be used under another.
         """
-        text, touched = self._instruction(instruction)
-        constraints = _Text(repr([expr for _, expr in configuration.constraints]))
-        constrained, more = self._closure(constraints, set())
-        elements = touched | more | self._always[1]
-        return digest(
-            "classification",
-            version(),
-            self._machine,
-            self._always[0],
-            text,
-            constrained,
-            repr(operands),
-            repr((configuration.virtual_modes, configuration.real_mode)),
-            *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
-            *(self._elements[name] for name in sorted(elements)),
-        )
+        place = (instruction.name, id(configuration))
+        base = self._bases.get(place)
+        if base is None:
+            self._seen.append(configuration)  # alive, it keeps its id
+            base = self._bases[place] = self._base(configuration, instruction)
+        return digest(base, repr(operands))
 
-    def whole(self, question: str, configuration: Configuration | None = None) -> str:
-        """Of a question about the whole description (and a configuration)."""
+    def facts(self, configuration: Configuration) -> str:
+        """Of the facts about a configuration, which no instruction is part of."""
+        return self._base(configuration, _NO_INSTRUCTION)
+
+    def whole(self, question: str) -> str:
+        """Of a question about the whole description."""
         instructions = [self._instruction(i)[0] for i in self._isa.instructions]
         resets = [(e.name, e.reset) for e in self._isa.elements]
         routines = [(c.name, c.trap_class, c.delivery) for c in self._isa.causes]
@@ -79,8 +70,23 @@ class Meanings:
             *(text.text for text in self._functions.values()),
             *self._elements.values(),
             repr((resets, routines, self._isa.undecodable, self._isa.interrupts)),
-            repr(configuration and replace(configuration, name="")),
             repr([text for text, _ in self._isa.invariants]),
+        )
+
+    def _base(self, configuration: Configuration, instruction: Instruction) -> str:
+        text, touched = self._instruction(instruction)
+        constraints = _Text(repr([expr for _, expr in configuration.constraints]))
+        constrained, more = self._closure(constraints, set())
+        elements = touched | more | self._always[1]
+        return digest(
+            version(),
+            self._machine,
+            self._always[0],
+            text,
+            constrained,
+            repr((configuration.virtual_modes, configuration.real_mode)),
+            *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
+            *(self._elements[name] for name in sorted(elements)),
         )
 
     def _instruction(self, instruction: Instruction) -> tuple[str, frozenset[str]]:
@@ -110,6 +116,9 @@ class Meanings:
         )
 
 
+_NO_INSTRUCTION = Instruction("", (), (), (), "", ())
+
+
 class _Text:
     """The text of a node, and the names in it; a name too many costs time, never truth."""
 
@@ -130,53 +139,3 @@ def _operand_text(operand: Operand) -> str:
 
 def _parts(configuration: Configuration) -> Iterable[tuple[str, ...]]:
     return (configuration.shadowed, configuration.passed, configuration.mirrored)
-
-
-def digest(*texts: str) -> str:
-    """One hash of several texts."""
-    state = hashlib.sha256()
-    for text in texts:
-        raw = text.encode()
-        state.update(len(raw).to_bytes(8, "big"))
-        state.update(raw)
-    return state.hexdigest()
-
-
-@cache
-def version() -> str:
-    """What computes answers: the source of `spec` and `checker`, the solver, and Python."""
-    here = Path(__file__).resolve().parent
-    files = sorted(path for folder in (here, here.parent / "spec") for path in folder.glob("*.py"))
-    state = hashlib.sha256()
-    for path in files:
-        state.update(f"{path.parent.name}/{path.name}".encode())
-        state.update(path.read_bytes())
-    solver = f"{installed_version('z3_solver')} {_solver_stamp()}"
-    return digest(state.hexdigest(), solver, sys.version)
-
-
-@cache
-def installed_version(distribution: str) -> str:
-    """The version of an installed distribution, without importing it; `unknown` if not found.
-
-    Reads the folder names that installers leave: `importlib.metadata` takes longer to load than
-    everything else a check with a full cache does.
-    """
-    pattern = re.compile(rf"{re.escape(distribution)}-([^-]+)\.(dist|egg)-info", re.IGNORECASE)
-    for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            if match := pattern.match(name):
-                return match[1]
-    return "unknown"
-
-
-def _solver_stamp() -> str:
-    """Tells apart solvers that were not installed as a distribution."""
-    found = find_spec("z3")
-    if found is None or found.origin is None:
-        return "no solver"
-    return str(Path(found.origin).stat().st_size)

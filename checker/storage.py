@@ -42,7 +42,12 @@ class Storage(Folding):
         if inside is False:
             return 0
         place = self._place(index, shape)
-        return self.select(inside, self._read(array, place, shape), 0, shape.value_width)
+        return self.select(
+            inside,
+            self.read_place(array, place, shape.index_width, shape.value_width),
+            0,
+            shape.value_width,
+        )
 
     def write_array(self, array: Term, index: Value, value: Value, shape: Shape) -> Term:
         inside = self._inside(index, shape)
@@ -50,8 +55,13 @@ class Storage(Folding):
             return array
         place = self._place(index, shape)
         if inside is not True:
-            value = self.select(inside, value, self._read(array, place, shape), shape.value_width)
-        return self._write(array, place, value, shape)
+            value = self.select(
+                inside,
+                value,
+                self.read_place(array, place, shape.index_width, shape.value_width),
+                shape.value_width,
+            )
+        return self.write_place(array, place, value, shape.index_width, shape.value_width)
 
     def _inside(self, index: Value, shape: Shape) -> Truth:
         if not isinstance(index, Term):
@@ -67,7 +77,8 @@ class Storage(Folding):
             return self.extend(index, index.width, False, shape.index_width)
         return self.extract(index, index.width, shape.index_width - 1, 0)
 
-    def _read(self, array: Term, place: Value, shape: Shape) -> Value:
+    def read_place(self, array: Term, place: Value, index_width: int, width: int) -> Value:
+        """The value at an index within the array."""
         while array.op is Op.WRITE:
             if _same(array.args[1], place):
                 value: Value = array.args[2]
@@ -75,16 +86,17 @@ class Storage(Folding):
             if isinstance(array.args[1], Term) or isinstance(place, Term):
                 break
             array = array.args[0]
-        return self.terms.make(Op.READ, shape.value_width, array, place, shape.index_width)
+        return self.terms.make(Op.READ, width, array, place, index_width)
 
-    def _write(self, array: Term, place: Value, value: Value, shape: Shape) -> Term:
+    def write_place(
+        self, array: Term, place: Value, value: Value, index_width: int, width: int
+    ) -> Term:
+        """The array with a value at an index within it."""
         if array.op is Op.WRITE and _same(array.args[1], place):
             array = array.args[0]
-        if _same(self._read(array, place, shape), value):
+        if _same(self.read_place(array, place, index_width, width), value):
             return array
-        return self.terms.make(
-            Op.WRITE, 0, array, place, value, shape.index_width, shape.value_width
-        )
+        return self.terms.make(Op.WRITE, 0, array, place, value, index_width, width)
 
     def select_array(self, condition: Truth, then: Term, orelse: Term, shape: Shape) -> Term:
         if not isinstance(condition, Term):
@@ -99,14 +111,16 @@ class Storage(Folding):
                     if positive
                     else self.select_array(condition, other, base, shape)
                 )
-                old = self._read(merged, place, shape)
+                old = self.read_place(merged, place, shape.index_width, shape.value_width)
                 first, second = (value, old) if positive else (old, value)
                 chosen = self.select(condition, first, second, shape.value_width)
-                return self._write(merged, place, chosen, shape)
+                return self.write_place(merged, place, chosen, shape.index_width, shape.value_width)
         if then.op is Op.WRITE and orelse.op is Op.WRITE and _same(then.args[1], orelse.args[1]):
             merged = self.select_array(condition, then.args[0], orelse.args[0], shape)
             value = self.select(condition, then.args[2], orelse.args[2], shape.value_width)
-            return self._write(merged, then.args[1], value, shape)
+            return self.write_place(
+                merged, then.args[1], value, shape.index_width, shape.value_width
+            )
         return self.terms.make(Op.SELECT_ARRAY, 0, condition, then, orelse)
 
     # -- memory

@@ -88,7 +88,7 @@ class Symbolic(Storage):
         ends = [*self._waited, _Return(self._path, None, self._written)]
         path, _, written = self._merge([end for end in ends if end.path is not False], None)
         return SymbolicRun(
-            mode=self._mode,
+            mode=cast(int, self._mode),
             start=start,
             memory_before=memory,
             traps=tuple(self._traps),
@@ -130,9 +130,7 @@ class Symbolic(Storage):
         pc_after: Value,
     ) -> None:
         self._start = start
-        mode = start[self.isa.mode.element]
-        assert not isinstance(mode, Term)
-        self._mode = mode
+        self._mode = start[self.isa.mode.element]
         self._initial: _Written = {_MEMORY: memory, _PC_AFTER: pc_after, _CHOICES: 0}
         self._written: _Written = {}
         self._frames = [_Frame(dict(frame), True)]
@@ -276,7 +274,7 @@ class Symbolic(Storage):
         mark = 0
         if self._translation_changed():
             reached, mark = f"{reached} moved {len(self._touched)}", self._moved
-        elif isinstance(mode, Term) or (mode is not None and mode != self._mode):
+        elif mode is not None and (isinstance(mode, Term) or mode != self._mode):
             reached, mark = f"{reached} as", self._placed
             arguments = (*arguments, (self.isa.mode.width, mode))
         refused = self.terms.apply(f"refused {reached}", 0, *arguments)

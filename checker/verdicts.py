@@ -201,14 +201,15 @@ def _how(witness: Witness) -> str:
     """What the witness of an escape or violation shows."""
     real, *others = witness.runs
     there = others[0] if others else real
-    names = listing(witness.components)
+    changed = listing(witness.differs or witness.components)
     match witness.clause:
         case "control":
-            return f"retires in {real.mode} and changes {names}"
+            return f"retires in {real.mode} and changes {changed}"
         case "virtual control":
-            return f"retires in {real.mode}, but in {there.mode} it changes {names}"
+            return f"retires in {real.mode}, but in {there.mode} it changes {changed}"
         case "behaviour":
-            return f"retires in {real.mode} with a result that depends on {names}"
+            causes = listing(witness.components)
+            return f"retires in {real.mode} with a result that depends on {causes}"
         case "trap":
             return (
                 f"retires in {real.mode}, where the virtual machine in {there.mode} traps: "
@@ -248,5 +249,5 @@ def _reason(row: Row, sentence: str) -> Reason:
 
 def listing(names: Iterable[str]) -> str:
     """`mode`, `mode and R.l`, `mode, R.l and R.b`."""
-    *most, last = tuple(names) or ("nothing",)
+    *most, last = dict.fromkeys(names) or ("nothing",)
     return f"{', '.join(most)} and {last}" if most else last

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from checker.check import explain_data
-
 from checker.report import Explanation
 from popek.console import Progress, palette_for
 from popek.description import complaint, show
 from popek.exit_status import ExitStatus
-from popek.options import cache_of
 from popek.render_explanation import render_explanation
 from popek.render_json import explanations_json
 from popek.selection import selection
+from popek.solving import cache_of
 from spec.diagnostics import Diagnostic
 from spec.ir import Isa
 

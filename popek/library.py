@@ -42,7 +42,7 @@ def locate(name: str) -> Path | None:
     matches = [n for n in bundled if n == name] or [
         n for n in bundled if n.rsplit("/", 1)[-1] == name
     ]
-    return root() / (matches[0] + SUFFIX) if len(matches) == 1 else None
+    return _shown(root() / (matches[0] + SUFFIX)) if len(matches) == 1 else None
 
 
 def near(name: str) -> tuple[str, ...]:
@@ -56,6 +56,12 @@ def near(name: str) -> tuple[str, ...]:
     ]
     ambiguous = [n for n in bundled if wanted in n]
     return tuple(dict.fromkeys([*ambiguous, *close]))
+
+
+def _shown(path: Path) -> Path:
+    """The path from the current folder if it lies below, as diagnostics show it."""
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _stands_alone(path: Path) -> bool:

@@ -119,7 +119,7 @@ def _report(defect: Exception) -> None:
     while trace is not None:
         place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    text = " ".join(str(defect).split())[:200]
+    text = (str(defect).strip().splitlines() or [""])[-1][:200]
     print(
         f"popek: internal error: {type(defect).__name__}: {text} ({place}); this is a defect of "
         "popek, please report it with the input (POPEK_TRACEBACK=1 shows where)",

@@ -1,7 +1,7 @@
 """Diagnostics as text, in the form of house style (and of rustc)."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,17 @@ class Place:
     length: int  # characters of the span on that line, at least 1
 
 
-def render_diagnostics(diagnostics: Iterable[Diagnostic], palette: Palette = PLAIN) -> str:
-    """All findings, each followed by a blank line; the files are read again to quote them."""
-    texts: dict[str, str] = {}
-    return "".join(_render(d, texts, palette) + "\n" for d in diagnostics)
+def render_diagnostics(
+    diagnostics: Iterable[Diagnostic],
+    palette: Palette = PLAIN,
+    texts: Mapping[str, str] | None = None,
+) -> str:
+    """All findings, each followed by a blank line.
+
+    `texts` holds the files' texts, by path; those it lacks are read.
+    """
+    known = dict(texts or {})
+    return "".join(_render(d, known, palette) + "\n" for d in diagnostics)
 
 
 def _render(diagnostic: Diagnostic, texts: dict[str, str], palette: Palette) -> str:

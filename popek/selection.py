@@ -30,7 +30,7 @@ def selection(
         spelled = {name.casefold(): name for name in known}
         found.append(tuple(spelled[n.casefold()] for n in names if n.casefold() in spelled))
         unknown += [
-            complaint(code, f"there is no {kind} `{n}` in {isa.name}", help=_meant(n, spelled))
+            complaint(code, f"there is no {kind} `{n}`", help=_meant(n, spelled))
             for n in names
             if n.casefold() not in spelled
         ]

@@ -10,16 +10,16 @@ import argparse
 import sys
 
 from checker.check import check
-
 from checker.report import Report
 from popek.console import Progress, palette_for
 from popek.description import read_all
 from popek.exit_status import ExitStatus
 from popek.judgement import judge, worst
-from popek.options import add_color, add_format, add_isa, add_solving, cache_of
+from popek.options import add_color, add_format, add_isa
 from popek.render_json import render_json
 from popek.render_report import render_report
 from popek.selection import selection
+from popek.solving import add_solving, cache_of
 
 EPILOG = """\
 exit status: 0 every claim holds (and, where a configuration has no claim about its verdict, the
@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    readings = read_all(arguments.isas, arguments.color)
+    cache = cache_of(arguments)
+    readings = read_all(arguments.isas, arguments.color, cache)
     statuses = [ExitStatus.BAD_INPUT for reading in readings if reading.isa is None]
     reports: list[Report] = []
     for reading in readings:
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
                 only=chosen.instructions or None,
                 jobs=arguments.jobs,
                 timeout=arguments.timeout,
-                cache=cache_of(arguments),
+                cache=cache,
                 progress=lambda at: progress.show(at.done, at.total, " ".join(at.current)),
             )
         reports.append(report)

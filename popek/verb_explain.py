@@ -10,7 +10,8 @@ from popek.catalogue import CODE, entries
 from popek.description import complaint, read, show
 from popek.exit_status import ExitStatus
 from popek.explanation import explain
-from popek.options import add_color, add_format, add_solving
+from popek.options import add_color, add_format
+from popek.solving import add_solving, cache_of
 
 EPILOG = """\
 examples:
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.instruction is None:
         return _code(arguments.isa, arguments.color)
-    isa = read(arguments.isa, arguments.color)
+    isa = read(arguments.isa, arguments.color, cache_of(arguments))
     return ExitStatus.BAD_INPUT if isa is None else explain(isa, arguments)
 
 

@@ -8,6 +8,7 @@ import argparse
 from popek.description import read_all
 from popek.exit_status import ExitStatus
 from popek.options import add_color, add_isa
+from spec.lint import warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    readings = read_all(arguments.isas, arguments.color)
+    readings = read_all(arguments.isas, arguments.color, examine=warnings)
     if any(reading.isa is None for reading in readings):
         return ExitStatus.BAD_INPUT
     if any(reading.diagnostics for reading in readings):

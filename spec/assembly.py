@@ -316,7 +316,10 @@ class _Assembler:
             low, high = -(1 << (width - 1)), (1 << width) - 1
         if not low <= value <= high:
             return f"{written} does not fit {width} bits ({low} to {high})"
-        return value & ((1 << width) - 1)
+        bits = value & ((1 << width) - 1)
+        if bits in amount.names:
+            return f"{value} is written `{amount.names[bits][0]}` here"
+        return bits
 
     def _overlaps(self) -> list[_Misfit]:
         """Statements whose cells lie where others do."""

@@ -192,7 +192,7 @@ class Encodings:
                 raise reject(
                     "E0304",
                     f"`{parameter.name}` is not in the encoding",
-                    span,
+                    self.globals.within(span, parameter.name),
                     help="put it where its bits stand, or remove it",
                 )
 
@@ -251,7 +251,7 @@ class Encodings:
             constraint,
             doc=self._text(node.doc, member, columns),
             page=self._text(node.page, member, columns),
-            span=member.span,
+            span=self.globals.within(member.span, member.name),
         )
 
     def _whole_units(self, pieces: list[ir.Piece], member: Member) -> None:

@@ -212,6 +212,9 @@ def _uses(instruction: ir.Instruction, operand: str) -> bool:
     )
 
 
+_SEEN_OUTSIDE = (ir.Role.FLAG, ir.Role.TIME, ir.Role.DEVICE)
+
+
 def _unread(isa: ir.Isa) -> Iterator[Diagnostic]:
     read = {isa.pc, isa.mode.element}
     for _, block, _ in _bodies(isa):
@@ -219,7 +222,7 @@ def _unread(isa: ir.Isa) -> Iterator[Diagnostic]:
     for condition in _conditions(isa):
         read |= {e.element for e in _all(condition) if isinstance(e, ir.Read)}
     for element in isa.elements:
-        if element.name not in read and element.role is not ir.Role.FLAG:
+        if element.name not in read and element.role not in _SEEN_OUTSIDE:
             yield _warn(
                 "W0601",
                 f"nothing reads `{element.name}`",
@@ -275,18 +278,19 @@ _DIVISIONS = (ir.BinaryOp.UDIV, ir.BinaryOp.UREM, ir.BinaryOp.SDIV, ir.BinaryOp.
 
 
 def _divisions(isa: ir.Isa) -> Iterator[Diagnostic]:
-    """Divisions whose divisor is never compared with zero in the same body."""
+    """Divisions in bodies that never compare the divisor, or what it is made of."""
     for name, block, span in _bodies(isa):
-        everything = list(_expressions(block))
         compared = {
-            local
-            for e in everything
+            source
+            for e in _expressions(block)
             if isinstance(e, ir.Compare)
-            for side, other in ((e.left, e.right), (e.right, e.left))
-            if isinstance(other, ir.Literal) and other.value == 0
-            for local in _sources(side)
+            for side in (e.left, e.right)
+            for source in _sources(side)
         }
-        for e in everything:
+        for statement in _statements(block):
+            if isinstance(statement, ir.Assign) and compared & _sources(statement.value):
+                compared.add(statement.name)
+        for e in _expressions(block):
             if isinstance(e, ir.Binary) and e.op in _DIVISIONS:
                 literal = isinstance(e.right, ir.Literal) and e.right.value != 0
                 if not literal and not compared & _sources(e.right):

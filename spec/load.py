@@ -20,12 +20,12 @@ from spec.declare import (
 from spec.diagnostics import Diagnostic, Label, Severity
 from spec.instructions import Encodings, Member, members
 from spec.lint import contradictions, encoding_errors
-from spec.loaded import Loaded, text_of
+from spec.loaded import Loaded
 from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
 from spec.parse import parse
 from spec.scope import ACCESS, Globals, Rejected, reject
-from spec.source import Span
+from spec.source import Span, text_of
 from spec.types import Address, Bits, Type, Value, width_of
 
 _Of: TypeAlias = Callable[..., list[syntax.Declaration]]
@@ -86,12 +86,12 @@ class _Loader:
         if key in stack:
             raise Rejected(_problem("E0503", f"`{path}` includes itself", span))
         text = self._read(path, span)
-        self.texts[path] = text
+        self.texts[path] = self.globals.texts[path] = text
         tree = parse(text, path)
         if isinstance(tree, Diagnostic):
             raise Rejected(tree)
         self._items(tree.items, path, (*stack, key), base=base)
-        if not stack and not self.title:
+        if not stack and not self.title and not self._errors():
             self.globals.diagnostics.append(
                 _problem(
                     "E0302",
@@ -331,7 +331,12 @@ class _Loader:
                 )
         for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode):
             for extra in of(kind)[1:]:
-                known.diagnostics.append(_problem("E0301", "this is declared twice", extra.span))
+                what = {"Translate": "`translate`", "Fetch": "`fetch`"}.get(
+                    kind.__name__, f"`{kind.__name__.lower()}`"
+                )
+                known.diagnostics.append(
+                    _problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
+                )
         return any(absent for absent, _, _ in missing)
 
     def _fetch_unit(self, of: _Of) -> int:

@@ -1,7 +1,6 @@
 """Descriptions kept between runs, keyed by the texts of their files and by this package's source.
 
-A hit loads neither the parser nor the type checker. Only descriptions without errors are kept. A
-cache that cannot be read or written is as good as none.
+A hit loads neither the parser nor the type checker. Only descriptions without errors are kept.
 """
 
 import hashlib
@@ -11,9 +10,9 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from spec import diagnostics, ir, loaded, source
-from spec.loaded import Loaded, text_of
-from spec.pickled import dumps, loads
+from spec import diagnostics, ir, kept, loaded, source
+from spec.loaded import Loaded
+from spec.source import text_of
 
 _PLAIN = (ir, source, diagnostics, loaded)
 
@@ -22,13 +21,14 @@ def load_cached(path: str, directory: Path | None) -> Loaded:
     """What `spec.load.load` gives; `directory` is where descriptions are kept, None: nowhere."""
     if directory is None:
         return _load(path)
-    entry = directory / f"{_key(path)}.description"
-    found = _read(entry)
-    if found is None:
-        found = _load(path)
-        if found.isa is not None:
-            _write(entry, found)
-    return found
+    entry = directory / "descriptions" / _key(path)
+    found = kept.read(entry, _PLAIN)
+    if isinstance(found, Loaded) and all(_unchanged(*file) for file in found.texts.items()):
+        return found
+    fresh = _load(path)
+    if fresh.isa is not None:
+        kept.write(entry, fresh)
+    return fresh
 
 
 def _load(path: str) -> Loaded:
@@ -36,25 +36,10 @@ def _load(path: str) -> Loaded:
     return result
 
 
-def _read(entry: Path) -> Loaded | None:
-    """What is kept, if every text is still what it was."""
-    try:
-        found = loads(entry.read_bytes(), _PLAIN)
-        if isinstance(found, Loaded) and all(
-            text_of(Path(path).read_bytes()) == text for path, text in found.texts.items()
-        ):
-            return found
-    except Exception:  # anything may be wrong with bytes of a damaged file
-        return None
-    return None
-
-
-def _write(entry: Path, found: Loaded) -> None:
-    with suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = entry.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(dumps(found))
-        unfinished.replace(entry)  # in one step: another process reads all of it or none
+def _unchanged(path: str, text: str) -> bool:
+    with suppress(OSError, ValueError):
+        return text_of(Path(path).read_bytes()) == text
+    return False
 
 
 def _key(path: str) -> str:

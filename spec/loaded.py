@@ -13,8 +13,3 @@ class Loaded:
     isa: Isa | None
     diagnostics: tuple[Diagnostic, ...]
     texts: dict[str, str]
-
-
-def text_of(content: bytes) -> str:
-    """The text of a file. Raises UnicodeDecodeError."""
-    return content.decode("utf-8-sig").replace("\r\n", "\n")

@@ -660,6 +660,8 @@ class Expressions:
                 raise reject("E0204", "division by zero", right.span)
             return number(_STATIC[operator](a.number, b.number))
         a, b = self.unify(a, b, span, operator)
+        if operator in "/%" and isinstance(b.expr, ir.Literal) and b.expr.value == 0:
+            raise reject("E0204", "division by zero", right.span)
         signed = a.signed or b.signed
         if comparison:
             return self._comparison(operator, a, b, signed, span)

@@ -795,14 +795,20 @@ class Body(Calls):
             and not ends(body.out)
             and before == len(self.globals.diagnostics)
         ):
-            self.globals.diagnostics.append(_no_return(name, declared.span))
+            self.globals.diagnostics.append(
+                _no_return(name, self.globals.within(declared.span, name))
+            )
         if body.used_next[0]:
             self.globals.uses_next.add(name + suffix)
             width = width_of(self.globals.pc.type) if self.globals.pc else 1
             parameters.append(ir.Local("next", width or 1))
         width_out = None if body.result is None else width_of(body.result)
         function = ir.Function(
-            name + suffix, tuple(parameters), tuple(body.out), width_out, span=declared.span
+            name + suffix,
+            tuple(parameters),
+            tuple(body.out),
+            width_out,
+            span=self.globals.within(declared.span, name),
         )
         self.globals.instances[key] = function
         return function
@@ -845,7 +851,9 @@ def resolve_type(
             raise reject("E0307", "`bits` needs a width", node.span, help="write `bits(32)`")
         width = constants.integer(node.argument)
         if not 1 <= width <= 65536:
-            raise reject("E0203", f"a width of {width} bits is not possible", node.argument.span)
+            raise reject(
+                "E0203", "a width is at least 1 and at most 65536 bits", node.argument.span
+            )
         kind = Bits(width)
     elif node.argument is not None:
         raise reject("E0307", f"`{node.name}` takes no width", node.span)
@@ -868,7 +876,7 @@ def resolve_type(
     if isinstance(kind, OperandType | ArrayType | IntType):
         raise reject("E0307", f"`{kind}` cannot be kept in an array", node.span)
     if not 1 <= length <= 1 << 64:
-        raise reject("E0203", f"an array of {length} elements is not possible", node.span)
+        raise reject("E0203", "an array has at least 1 and at most 2^64 elements", node.span)
     return ArrayType(kind, length)
 
 

@@ -51,6 +51,7 @@ class Amount:
     sum: Sum
     start: int
     end: int
+    names: Mapping[int, tuple[str, ...]]  # values that are to be written by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +243,13 @@ class Matcher:
                         if text[position:end].lower() == name.lower():
                             self._reach(end)
                             yield end, ({**fields, path: value}, amounts)
-                if type_.names and len(named) == 1 << width:
+                if type_.values or len(named) == 1 << width:
                     return
                 for total, end in sums(text, position):
                     if glued and (total.plus or total.minus):
                         continue
                     self._reach(end)
-                    amount = Amount(path, width, hole, total, position, end)
+                    amount = Amount(path, width, hole, total, position, end, dict(named))
                     yield end, (fields, (*amounts, amount))
             case _:
                 assert_never(parameter.type)

@@ -1,14 +1,15 @@
 """From text to the syntax tree, or to diagnostics. Nothing is checked here but the grammar."""
 
 import functools
+import os
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
 from lark.exceptions import UnexpectedEOF, UnexpectedInput
-from lark.tree import Meta
-from lark.visitors import v_args
 
 from spec import syntax
 from spec.diagnostics import Diagnostic, Label, Severity
@@ -48,7 +49,8 @@ def parse(text: str, path: str) -> syntax.Source | Diagnostic:
     if refused := _too_deep(text, path) or _too_long(text, path):
         return refused
     try:
-        tree: syntax.Source = _Build(path).transform(_lark().parse(text + "\n"))
+        _BUILD.path = path
+        tree: syntax.Source = _lark().parse(text + "\n")  # type: ignore[assignment]
     except UnexpectedInput as error:
         return _unexpected(error, text, path)
     except RecursionError:
@@ -119,6 +121,14 @@ def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
     match error:
         case UnexpectedToken(token=token) if token.type != "$END":
             start = min(token.start_pos or 0, size)
+            if text.startswith("/*", start):
+                return Diagnostic(
+                    Severity.ERROR,
+                    "E0103",
+                    "this comment is not closed",
+                    Label(Span(path, start, start + 2)),
+                    help="close it with `*/`",
+                )
             written = str(token).strip().splitlines()[0] if str(token).strip() else "end of line"
             expected = _expected(set(error.accepts or error.expected))
             return Diagnostic(
@@ -154,6 +164,22 @@ def _unexpected(error: UnexpectedInput, text: str, path: str) -> Diagnostic:
             raise error
 
 
+def _tables() -> str | bool:
+    """Where the parser's tables are kept between runs (building them takes 0.2 s)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "popek"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    return (
+        str(folder / f"grammar-{sys.version_info[0]}.{sys.version_info[1]}.tables")
+        if usable
+        else False
+    )
+
+
 @functools.cache
 def _lark() -> Lark:
     return Lark(
@@ -161,7 +187,8 @@ def _lark() -> Lark:
         parser="lalr",
         lexer="contextual",
         maybe_placeholders=True,
-        propagate_positions=True,
+        transformer=_BUILD,
+        cache=_tables(),
     )
 
 
@@ -194,41 +221,76 @@ def _strings(tokens: "tuple[Token, ...] | list[Token]") -> tuple[str, ...]:
     return tuple(str(t) for t in tokens)
 
 
-@v_args(meta=True)
+class _Placed(str):
+    """A name made of several tokens; becomes a plain `str` in the tree."""
+
+    span: Span
+    quoted: bool
+
+    def __new__(cls, text: str, span: Span, quoted: bool = False) -> "_Placed":
+        placed = super().__new__(cls, text)
+        placed.span, placed.quoted = span, quoted
+        return placed
+
+
+def _start(child: Any) -> int | None:
+    if isinstance(child, Token):
+        return child.start_pos
+    if isinstance(child, tuple):
+        return next((s for s in map(_start, child) if s is not None), None)
+    span = getattr(child, "span", None)
+    return span.start if span is not None and span.end else None
+
+
+def _end(child: Any) -> int | None:
+    if isinstance(child, Token):
+        return child.end_pos
+    if isinstance(child, tuple):
+        return next((e for e in map(_end, reversed(child)) if e is not None), None)
+    span = getattr(child, "span", None)
+    return span.end if span is not None and span.end else None
+
+
 class _Build(Transformer[Any, Any]):
-    """Builds nodes bottom-up; each method is the grammar rule of its name."""
+    """Builds nodes while the parser reduces; each method is the grammar rule of its name."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
+    path = ""
 
-    def _span(self, meta: Meta) -> Span:
-        if meta.empty:
-            return Span(self.path, 0, 0)
-        return Span(self.path, meta.start_pos, meta.end_pos)
+    def _span(self, c: list[Any]) -> Span:
+        """From the first child that has a place to the last one; keywords are not children."""
+        start = end = None
+        for child in c:
+            start = _start(child)
+            if start is not None:
+                break
+        for child in reversed(c):
+            end = _end(child)
+            if end is not None:
+                break
+        return Span(self.path, start or 0, end or 0)
 
-    def start(self, meta: Meta, c: list[Any]) -> syntax.Source:
-        return syntax.Source(tuple(c), span=self._span(meta))
+    def start(self, c: list[Any]) -> syntax.Source:
+        return syntax.Source(tuple(c), span=self._span(c))
 
     # expressions
 
-    def name(self, meta: Meta, c: list[Any]) -> syntax.Name:
-        return syntax.Name(str(c[0]), span=self._span(meta))
+    def name(self, c: list[Any]) -> syntax.Name:
+        return syntax.Name(str(c[0]), span=self._span(c))
 
-    def number(self, meta: Meta, c: list[Any]) -> syntax.Number:
-        return syntax.Number(_number(c[0]), str(c[0]), span=self._span(meta))
+    def number(self, c: list[Any]) -> syntax.Number:
+        return syntax.Number(_number(c[0]), str(c[0]), span=self._span(c))
 
-    def sized(self, meta: Meta, c: list[Any]) -> syntax.Sized:
+    def sized(self, c: list[Any]) -> syntax.Sized:
         value, width = _sized(c[0])
-        return syntax.Sized(value, width, str(c[0]), span=self._span(meta))
+        return syntax.Sized(value, width, str(c[0]), span=self._span(c))
 
-    def string(self, meta: Meta, c: list[Any]) -> syntax.Text:
-        return syntax.Text(_string(c[0]), span=self._span(meta))
+    def string(self, c: list[Any]) -> syntax.Text:
+        return syntax.Text(_string(c[0]), span=self._span(c))
 
-    def unary(self, meta: Meta, c: list[Any]) -> syntax.Unary:
-        return syntax.Unary(str(c[0]), c[1], span=self._span(meta))
+    def unary(self, c: list[Any]) -> syntax.Unary:
+        return syntax.Unary(str(c[0]), c[1], span=self._span(c))
 
-    def expr(self, meta: Meta, c: list[Any]) -> syntax.Expr:
+    def expr(self, c: list[Any]) -> syntax.Expr:
         position = 0
 
         def climb(rank: int) -> Any:
@@ -245,186 +307,192 @@ class _Build(Transformer[Any, Any]):
 
         return climb(1)  # type: ignore[no-any-return]
 
-    def if_expr(self, meta: Meta, c: list[Any]) -> syntax.IfExpr:
-        return syntax.IfExpr(*c, span=self._span(meta))
+    def if_expr(self, c: list[Any]) -> syntax.IfExpr:
+        return syntax.IfExpr(*c, span=self._span(c))
 
-    def expr_arm(self, meta: Meta, c: list[Any]) -> syntax.ExprArm:
-        return syntax.ExprArm(tuple(c[:-1]), c[-1], span=self._span(meta))
+    def expr_arm(self, c: list[Any]) -> syntax.ExprArm:
+        return syntax.ExprArm(tuple(c[:-1]), c[-1], span=self._span(c))
 
-    def match_expr(self, meta: Meta, c: list[Any]) -> syntax.MatchExpr:
-        return syntax.MatchExpr(c[0], tuple(c[1:]), span=self._span(meta))
+    def match_expr(self, c: list[Any]) -> syntax.MatchExpr:
+        return syntax.MatchExpr(c[0], tuple(c[1:]), span=self._span(c))
 
-    def call(self, meta: Meta, c: list[Any]) -> syntax.Call:
-        return syntax.Call(c[0], c[1] or (), span=self._span(meta))
+    def call(self, c: list[Any]) -> syntax.Call:
+        return syntax.Call(c[0], c[1] or (), span=self._span(c))
 
-    def index(self, meta: Meta, c: list[Any]) -> syntax.Index:
-        return syntax.Index(*c, span=self._span(meta))
+    def group(self, c: list[Any]) -> syntax.Expr:
+        """Parentheses belong to the text of what they enclose."""
+        inner: syntax.Expr = replace(c[1], span=self._span(c))
+        return inner
 
-    def slice(self, meta: Meta, c: list[Any]) -> syntax.Slice:
-        return syntax.Slice(*c, span=self._span(meta))
+    def index(self, c: list[Any]) -> syntax.Index:
+        return syntax.Index(c[0], c[1], span=self._span(c))
 
-    def field(self, meta: Meta, c: list[Any]) -> syntax.Field:
-        return syntax.Field(c[0], str(c[1]), span=self._span(meta))
+    def slice(self, c: list[Any]) -> syntax.Slice:
+        return syntax.Slice(c[0], c[1], c[2], span=self._span(c))
 
-    def arguments(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+    def field(self, c: list[Any]) -> syntax.Field:
+        return syntax.Field(c[0], str(c[1]), span=self._span(c))
+
+    def arguments(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)
 
-    def named_argument(self, meta: Meta, c: list[Any]) -> syntax.Named:
-        return syntax.Named(str(c[0]), c[1], span=self._span(meta))
+    def named_argument(self, c: list[Any]) -> syntax.Named:
+        return syntax.Named(str(c[0]), c[1], span=self._span(c))
 
-    def pattern_name(self, meta: Meta, c: list[Any]) -> syntax.NamePattern:
-        return syntax.NamePattern(str(c[0]), c[1], span=self._span(meta))
+    def pattern_name(self, c: list[Any]) -> syntax.NamePattern:
+        binders = None if c[1] is None else _strings(c[1])
+        return syntax.NamePattern(str(c[0]), binders, span=self._span(c))
 
-    def pattern_number(self, meta: Meta, c: list[Any]) -> syntax.NumberPattern:
-        return syntax.NumberPattern(_number(c[0]), None, str(c[0]), span=self._span(meta))
+    def pattern_number(self, c: list[Any]) -> syntax.NumberPattern:
+        return syntax.NumberPattern(_number(c[0]), None, str(c[0]), span=self._span(c))
 
-    def pattern_sized(self, meta: Meta, c: list[Any]) -> syntax.NumberPattern:
-        return syntax.NumberPattern(*_sized(c[0]), str(c[0]), span=self._span(meta))
+    def pattern_sized(self, c: list[Any]) -> syntax.NumberPattern:
+        return syntax.NumberPattern(*_sized(c[0]), str(c[0]), span=self._span(c))
 
-    def type(self, meta: Meta, c: list[Any]) -> syntax.Type:
-        return syntax.Type(str(c[0]), c[1], c[2], span=self._span(meta))
+    def type(self, c: list[Any]) -> syntax.Type:
+        return syntax.Type(str(c[0]), c[1], c[2], span=self._span(c))
 
     # statements
 
-    def block(self, meta: Meta, c: list[Any]) -> syntax.Block:
-        return syntax.Block(tuple(c), span=self._span(meta))
+    def block(self, c: list[Any]) -> syntax.Block:
+        return syntax.Block(tuple(c), span=self._span(c))
 
-    def let(self, meta: Meta, c: list[Any]) -> syntax.Let:
-        return syntax.Let(str(c[0]), c[1], c[2], False, span=self._span(meta))
+    def let(self, c: list[Any]) -> syntax.Let:
+        return syntax.Let(str(c[0]), c[1], c[2], False, span=self._span(c))
 
-    def var(self, meta: Meta, c: list[Any]) -> syntax.Let:
-        return syntax.Let(str(c[0]), c[1], c[2], True, span=self._span(meta))
+    def var(self, c: list[Any]) -> syntax.Let:
+        return syntax.Let(str(c[0]), c[1], c[2], True, span=self._span(c))
 
-    def assign_or_call(self, meta: Meta, c: list[Any]) -> syntax.Assignment | syntax.Evaluate:
+    def assign_or_call(self, c: list[Any]) -> syntax.Assignment | syntax.Evaluate:
         if c[1] is None:
-            return syntax.Evaluate(c[0], span=self._span(meta))
-        return syntax.Assignment(*c, span=self._span(meta))
+            return syntax.Evaluate(c[0], span=self._span(c))
+        return syntax.Assignment(*c, span=self._span(c))
 
-    def if_(self, meta: Meta, c: list[Any]) -> syntax.If:
-        return syntax.If(*c, span=self._span(meta))
+    def if_(self, c: list[Any]) -> syntax.If:
+        return syntax.If(*c, span=self._span(c))
 
-    def match(self, meta: Meta, c: list[Any]) -> syntax.Match:
-        return syntax.Match(c[0], tuple(c[1:]), span=self._span(meta))
+    def match(self, c: list[Any]) -> syntax.Match:
+        return syntax.Match(c[0], tuple(c[1:]), span=self._span(c))
 
-    def arm(self, meta: Meta, c: list[Any]) -> syntax.Arm:
+    def arm(self, c: list[Any]) -> syntax.Arm:
         body = c[-1]
         braces = isinstance(body, syntax.Block)
         if not braces:
             body = syntax.Block((body,), span=body.span)
-        return syntax.Arm(tuple(c[:-1]), body, braces, span=self._span(meta))
+        return syntax.Arm(tuple(c[:-1]), body, braces, span=self._span(c))
 
-    def for_(self, meta: Meta, c: list[Any]) -> syntax.For:
-        return syntax.For(str(c[0]), *c[1:], span=self._span(meta))
+    def for_(self, c: list[Any]) -> syntax.For:
+        return syntax.For(str(c[0]), *c[1:], span=self._span(c))
 
-    def require(self, meta: Meta, c: list[Any]) -> syntax.Require:
-        return syntax.Require(*c, span=self._span(meta))
+    def require(self, c: list[Any]) -> syntax.Require:
+        return syntax.Require(*c, span=self._span(c))
 
-    def trap(self, meta: Meta, c: list[Any]) -> syntax.Trap:
+    def trap(self, c: list[Any]) -> syntax.Trap:
         name = None if c[2] is None else str(c[2])
-        return syntax.Trap(str(c[0]), c[1] or (), name, span=self._span(meta))
+        return syntax.Trap(str(c[0]), c[1] or (), name, span=self._span(c))
 
     trap_target = trap
 
-    def wait(self, meta: Meta, c: list[Any]) -> syntax.Wait:
-        return syntax.Wait(span=self._span(meta))
+    def wait(self, c: list[Any]) -> syntax.Wait:
+        return syntax.Wait(span=self._span(c))
 
-    def return_(self, meta: Meta, c: list[Any]) -> syntax.Return:
-        return syntax.Return(c[0], span=self._span(meta))
+    def return_(self, c: list[Any]) -> syntax.Return:
+        return syntax.Return(c[0], span=self._span(c))
 
     # declarations
 
-    def isa(self, meta: Meta, c: list[Any]) -> syntax.Title:
-        return syntax.Title(_string(c[0]), span=self._span(meta))
+    def isa(self, c: list[Any]) -> syntax.Title:
+        return syntax.Title(_string(c[0]), span=self._span(c))
 
-    def bindings(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+    def bindings(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)
 
     binding = named_argument
 
-    def extends(self, meta: Meta, c: list[Any]) -> syntax.Extends:
-        return syntax.Extends(_string(c[0]), c[1] or (), span=self._span(meta))
+    def extends(self, c: list[Any]) -> syntax.Extends:
+        return syntax.Extends(_string(c[0]), c[1] or (), span=self._span(c))
 
-    def include(self, meta: Meta, c: list[Any]) -> syntax.Include:
-        return syntax.Include(_string(c[0]), span=self._span(meta))
+    def include(self, c: list[Any]) -> syntax.Include:
+        return syntax.Include(_string(c[0]), span=self._span(c))
 
-    def source(self, meta: Meta, c: list[Any]) -> syntax.Remark:
-        return syntax.Remark("source", _string(c[0]), span=self._span(meta))
+    def source(self, c: list[Any]) -> syntax.Remark:
+        return syntax.Remark("source", _string(c[0]), span=self._span(c))
 
-    def note(self, meta: Meta, c: list[Any]) -> syntax.Remark:
-        return syntax.Remark("note", _string(c[0]), span=self._span(meta))
+    def note(self, c: list[Any]) -> syntax.Remark:
+        return syntax.Remark("note", _string(c[0]), span=self._span(c))
 
-    def param(self, meta: Meta, c: list[Any]) -> syntax.Param:
-        return syntax.Param(str(c[0]), c[1], span=self._span(meta))
+    def param(self, c: list[Any]) -> syntax.Param:
+        return syntax.Param(str(c[0]), c[1], span=self._span(c))
 
-    def items(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+    def items(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)
 
-    def when(self, meta: Meta, c: list[Any]) -> syntax.When:
-        return syntax.When(*c, span=self._span(meta))
+    def when(self, c: list[Any]) -> syntax.When:
+        return syntax.When(*c, span=self._span(c))
 
-    def remove(self, meta: Meta, c: list[Any]) -> syntax.Remove:
-        return syntax.Remove(str(c[0]), c[1][0], span=self._span(meta))
+    def remove(self, c: list[Any]) -> syntax.Remove:
+        return syntax.Remove(str(c[0]), str(c[1]), span=self._span(c))
 
-    def replace(self, meta: Meta, c: list[Any]) -> syntax.Replace:
-        return syntax.Replace(c[0], span=self._span(meta))
+    def replace(self, c: list[Any]) -> syntax.Replace:
+        return syntax.Replace(c[0], span=self._span(c))
 
-    def typedef(self, meta: Meta, c: list[Any]) -> syntax.TypeDef:
-        return syntax.TypeDef(str(c[0]), c[1], span=self._span(meta))
+    def typedef(self, c: list[Any]) -> syntax.TypeDef:
+        return syntax.TypeDef(str(c[0]), c[1], span=self._span(c))
 
-    def member(self, meta: Meta, c: list[Any]) -> syntax.Member:
-        return syntax.Member(str(c[0]), c[1], span=self._span(meta))
+    def member(self, c: list[Any]) -> syntax.Member:
+        return syntax.Member(str(c[0]), c[1], span=self._span(c))
 
-    def members(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+    def members(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)
 
-    def enum(self, meta: Meta, c: list[Any]) -> syntax.Enum:
-        return syntax.Enum(str(c[0]), c[1], c[2], span=self._span(meta))
+    def enum(self, c: list[Any]) -> syntax.Enum:
+        return syntax.Enum(str(c[0]), c[1], c[2], span=self._span(c))
 
-    def mode(self, meta: Meta, c: list[Any]) -> syntax.Mode:
-        return syntax.Mode(str(c[0]), *c[1:], span=self._span(meta))
+    def mode(self, c: list[Any]) -> syntax.Mode:
+        return syntax.Mode(str(c[0]), *c[1:], span=self._span(c))
 
-    def field_at_bit(self, meta: Meta, c: list[Any]) -> syntax.StructField:
-        return syntax.StructField(str(c[0]), c[1], c[1], None, span=self._span(meta))
+    def field_at_bit(self, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), c[1], c[1], None, span=self._span(c))
 
-    def field_at_range(self, meta: Meta, c: list[Any]) -> syntax.StructField:
-        return syntax.StructField(str(c[0]), c[1], c[2], None, span=self._span(meta))
+    def field_at_range(self, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), c[1], c[2], None, span=self._span(c))
 
-    def field_packed(self, meta: Meta, c: list[Any]) -> syntax.StructField:
-        return syntax.StructField(str(c[0]), None, None, c[1], span=self._span(meta))
+    def field_packed(self, c: list[Any]) -> syntax.StructField:
+        return syntax.StructField(str(c[0]), None, None, c[1], span=self._span(c))
 
-    def struct(self, meta: Meta, c: list[Any]) -> syntax.Struct:
-        return syntax.Struct(str(c[0]), c[1], tuple(c[2:]), span=self._span(meta))
+    def struct(self, c: list[Any]) -> syntax.Struct:
+        return syntax.Struct(str(c[0]), c[1], tuple(c[2:]), span=self._span(c))
 
-    def names(self, meta: Meta, c: list[Any]) -> syntax.Names:
+    def names(self, c: list[Any]) -> syntax.Names:
         texts = tuple(_string(t) for t in c[2:])
-        return syntax.Names(str(c[0]), c[1], texts, span=self._span(meta))
+        return syntax.Names(str(c[0]), c[1], texts, span=self._span(c))
 
-    def name_list(self, meta: Meta, c: list[Any]) -> tuple[str, ...]:
-        return _strings(c)
+    def name_list(self, c: list[Any]) -> tuple[Token, ...]:
+        return tuple(c)
 
-    def state(self, meta: Meta, c: list[Any]) -> syntax.State:
-        return syntax.State(str(c[0]), *c[1:], span=self._span(meta))
+    def state(self, c: list[Any]) -> syntax.State:
+        return syntax.State(str(c[0]), _strings(c[1]), *c[2:], span=self._span(c))
 
-    def bank_member(self, meta: Meta, c: list[Any]) -> tuple[str, str]:
+    def bank_member(self, c: list[Any]) -> tuple[str, str]:
         return str(c[0]), str(c[1])
 
-    def bank(self, meta: Meta, c: list[Any]) -> syntax.Bank:
-        return syntax.Bank(str(c[0]), c[1], tuple(c[2:-1]), c[-1], span=self._span(meta))
+    def bank(self, c: list[Any]) -> syntax.Bank:
+        return syntax.Bank(str(c[0]), c[1], tuple(c[2:-1]), c[-1], span=self._span(c))
 
-    def alias(self, meta: Meta, c: list[Any]) -> syntax.Alias:
-        return syntax.Alias(str(c[0]), c[1], c[2], span=self._span(meta))
+    def alias(self, c: list[Any]) -> syntax.Alias:
+        return syntax.Alias(str(c[0]), c[1], c[2], span=self._span(c))
 
-    def memory(self, meta: Meta, c: list[Any]) -> syntax.Memory:
+    def memory(self, c: list[Any]) -> syntax.Memory:
         endian = None if c[2] is None else str(c[2])
-        return syntax.Memory(str(c[0]), c[1], endian, span=self._span(meta))
+        return syntax.Memory(str(c[0]), c[1], endian, span=self._span(c))
 
-    def fetch(self, meta: Meta, c: list[Any]) -> syntax.Fetch:
-        return syntax.Fetch(*c, span=self._span(meta))
+    def fetch(self, c: list[Any]) -> syntax.Fetch:
+        return syntax.Fetch(*c, span=self._span(c))
 
-    def parameter(self, meta: Meta, c: list[Any]) -> syntax.Parameter:
-        return syntax.Parameter(str(c[0]), c[1], span=self._span(meta))
+    def parameter(self, c: list[Any]) -> syntax.Parameter:
+        return syntax.Parameter(str(c[0]), c[1], span=self._span(c))
 
-    def parameters(self, meta: Meta, c: list[Any]) -> tuple[syntax.Parameter, ...]:
+    def parameters(self, c: list[Any]) -> tuple[syntax.Parameter, ...]:
         """A parameter without a type takes the next one's."""
         given: list[syntax.Parameter] = [p for p in c if p is not None]
         later: syntax.Type | None = None
@@ -434,52 +502,52 @@ class _Build(Transformer[Any, Any]):
             typed.append(syntax.Parameter(parameter.name, later, span=parameter.span))
         return tuple(reversed(typed))
 
-    def translate(self, meta: Meta, c: list[Any]) -> syntax.Translate:
-        return syntax.Translate(c[0], c[2], span=self._span(meta))
+    def translate(self, c: list[Any]) -> syntax.Translate:
+        return syntax.Translate(c[0], c[2], span=self._span(c))
 
-    def function(self, meta: Meta, c: list[Any]) -> syntax.Function:
-        return syntax.Function(str(c[0]), *c[1:], span=self._span(meta))
+    def function(self, c: list[Any]) -> syntax.Function:
+        return syntax.Function(str(c[0]), *c[1:], span=self._span(c))
 
-    def accessor(self, meta: Meta, c: list[Any]) -> syntax.Accessor:
-        return syntax.Accessor(str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(meta))
+    def accessor(self, c: list[Any]) -> syntax.Accessor:
+        return syntax.Accessor(str(c[0]), c[1], c[2], c[3], str(c[4]), c[5], span=self._span(c))
 
-    def cause(self, meta: Meta, c: list[Any]) -> syntax.Cause:
-        return syntax.Cause(str(c[0]), c[1] or (), str(c[2]), c[3], span=self._span(meta))
+    def cause(self, c: list[Any]) -> syntax.Cause:
+        return syntax.Cause(str(c[0]), c[1] or (), str(c[2]), c[3], span=self._span(c))
 
-    def undecodable(self, meta: Meta, c: list[Any]) -> syntax.Undecodable:
-        return syntax.Undecodable(c[0], span=self._span(meta))
+    def undecodable(self, c: list[Any]) -> syntax.Undecodable:
+        return syntax.Undecodable(c[0], span=self._span(c))
 
-    def interrupt(self, meta: Meta, c: list[Any]) -> syntax.Interrupt:
-        return syntax.Interrupt(str(c[0]), c[1], c[2], span=self._span(meta))
+    def interrupt(self, c: list[Any]) -> syntax.Interrupt:
+        return syntax.Interrupt(str(c[0]), c[1], c[2], span=self._span(c))
 
-    def invariant(self, meta: Meta, c: list[Any]) -> syntax.Invariant:
-        return syntax.Invariant(c[0], span=self._span(meta))
+    def invariant(self, c: list[Any]) -> syntax.Invariant:
+        return syntax.Invariant(c[0], span=self._span(c))
 
-    def piece_bits(self, meta: Meta, c: list[Any]) -> syntax.BitsPiece:
+    def piece_bits(self, c: list[Any]) -> syntax.BitsPiece:
         text = _string(c[0])
         digits = text.replace("_", "").replace(" ", "")
         valid = all(d in "01" for d in digits)
         value = int(digits, 2) if digits and valid else 0
         width = len(digits) if valid else -1
-        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(meta))
+        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(c))
 
-    def piece_sized(self, meta: Meta, c: list[Any]) -> syntax.BitsPiece:
+    def piece_sized(self, c: list[Any]) -> syntax.BitsPiece:
         value, width = _sized(c[0])
-        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(meta))
+        return syntax.BitsPiece(value, width, str(c[0]), span=self._span(c))
 
-    def piece_name(self, meta: Meta, c: list[Any]) -> syntax.NamePiece:
-        return syntax.NamePiece(str(c[0]), span=self._span(meta))
+    def piece_name(self, c: list[Any]) -> syntax.NamePiece:
+        return syntax.NamePiece(str(c[0]), span=self._span(c))
 
-    def piece_bit(self, meta: Meta, c: list[Any]) -> syntax.SlicePiece:
-        return syntax.SlicePiece(str(c[0]), c[1], None, span=self._span(meta))
+    def piece_bit(self, c: list[Any]) -> syntax.SlicePiece:
+        return syntax.SlicePiece(str(c[0]), c[1], None, span=self._span(c))
 
-    def piece_slice(self, meta: Meta, c: list[Any]) -> syntax.SlicePiece:
-        return syntax.SlicePiece(str(c[0]), c[1], c[2], span=self._span(meta))
+    def piece_slice(self, c: list[Any]) -> syntax.SlicePiece:
+        return syntax.SlicePiece(str(c[0]), c[1], c[2], span=self._span(c))
 
-    def piece_part(self, meta: Meta, c: list[Any]) -> syntax.PartPiece:
-        return syntax.PartPiece(str(c[0]), str(c[1]), span=self._span(meta))
+    def piece_part(self, c: list[Any]) -> syntax.PartPiece:
+        return syntax.PartPiece(str(c[0]), str(c[1]), span=self._span(c))
 
-    def alternative(self, meta: Meta, c: list[Any]) -> syntax.Alternative:
+    def alternative(self, c: list[Any]) -> syntax.Alternative:
         _, name, parameters, *pieces, constraint, assembly = c
         return syntax.Alternative(
             str(name),
@@ -487,39 +555,38 @@ class _Build(Transformer[Any, Any]):
             tuple(pieces),
             constraint,
             _string(assembly),
-            span=Span(self.path, name.start_pos, meta.end_pos),
+            span=Span(self.path, name.start_pos, c[-1].end_pos),
         )
 
-    def operand(self, meta: Meta, c: list[Any]) -> syntax.Operand:
-        return syntax.Operand(str(c[0]), tuple(c[1:]), span=self._span(meta))
+    def operand(self, c: list[Any]) -> syntax.Operand:
+        return syntax.Operand(str(c[0]), tuple(c[1:]), span=self._span(c))
 
-    def operand_subset(self, meta: Meta, c: list[Any]) -> syntax.OperandSubset:
+    def operand_subset(self, c: list[Any]) -> syntax.OperandSubset:
         keep = str(c[2]) == "only"
-        return syntax.OperandSubset(str(c[0]), str(c[1]), keep, c[3], span=self._span(meta))
+        return syntax.OperandSubset(str(c[0]), str(c[1]), keep, _strings(c[3]), span=self._span(c))
 
-    def instruction_name(self, meta: Meta, c: list[Any]) -> tuple[str, bool]:
-        if c[0].type == "STRING":
-            return _string(c[0]), True
-        return ".".join(c), False
+    def instruction_name(self, c: list[Any]) -> "_Placed":
+        quoted = c[0].type == "STRING"
+        return _Placed(_string(c[0]) if quoted else ".".join(c), self._span(c), quoted)
 
-    def where(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+    def where(self, c: list[Any]) -> tuple[str, Any]:
         return "where", c[0]
 
-    def asm(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+    def asm(self, c: list[Any]) -> tuple[str, Any]:
         return "asm", _string(c[0])
 
-    def doc(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+    def doc(self, c: list[Any]) -> tuple[str, Any]:
         return "doc", _string(c[0])
 
-    def page(self, meta: Meta, c: list[Any]) -> tuple[str, Any]:
+    def page(self, c: list[Any]) -> tuple[str, Any]:
         return "page", _string(c[0])
 
-    def instruction(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
+    def instruction(self, c: list[Any]) -> syntax.Instruction:
         name, parameters, *rest, body = c
         pieces = tuple(p for p in rest if not isinstance(p, tuple))
         clauses: dict[str, Any] = dict(p for p in rest if isinstance(p, tuple))
         return syntax.Instruction(
-            None if name is None else name[0],
+            None if name is None else str(name),
             parameters or (),
             pieces,
             clauses.get("where"),
@@ -527,20 +594,20 @@ class _Build(Transformer[Any, Any]):
             clauses.get("doc", ""),
             clauses.get("page", ""),
             body,
-            span=self._span(meta),
+            span=self._span(c),
         )
 
-    def row(self, meta: Meta, c: list[Any]) -> syntax.Row:
-        bar, (name, quoted), mnemonic, *values = c
+    def row(self, c: list[Any]) -> syntax.Row:
+        bar, name, mnemonic, *values = c
         return syntax.Row(
-            name,
-            quoted,
+            str(name),
+            name.quoted,
             None if mnemonic is None else _string(mnemonic),
             tuple(v for v in values if v is not None),
-            span=Span(self.path, bar.end_pos, meta.end_pos),
+            span=Span(self.path, bar.end_pos, _end(c[-1] or c[1]) or bar.end_pos),
         )
 
-    def family(self, meta: Meta, c: list[Any]) -> syntax.Instruction:
+    def family(self, c: list[Any]) -> syntax.Instruction:
         columns, *rows, template = c
         return syntax.Instruction(
             template.name,
@@ -551,53 +618,55 @@ class _Build(Transformer[Any, Any]):
             template.doc,
             template.page,
             template.body,
-            columns or (),
+            _strings(columns or ()),
             tuple(rows),
-            span=self._span(meta),
+            span=self._span(c),
         )
 
-    def as_modes(self, meta: Meta, c: list[Any]) -> syntax.AsModes:
-        return syntax.AsModes(c[0], str(c[1]), span=self._span(meta))
+    def as_modes(self, c: list[Any]) -> syntax.AsModes:
+        return syntax.AsModes(_strings(c[0]), str(c[1]), span=self._span(c))
 
-    def constrain(self, meta: Meta, c: list[Any]) -> syntax.Constrain:
-        return syntax.Constrain(c[0], span=self._span(meta))
+    def constrain(self, c: list[Any]) -> syntax.Constrain:
+        return syntax.Constrain(c[0], span=self._span(c))
 
-    def component(self, meta: Meta, c: list[Any]) -> str:
-        return ".".join(c)
+    def component(self, c: list[Any]) -> "_Placed":
+        return _Placed(".".join(c), self._span(c))
 
-    def keep(self, meta: Meta, c: list[Any]) -> syntax.Keep:
-        return syntax.Keep(str(c[0]), _strings(c[1:]), span=self._span(meta))
+    def keep(self, c: list[Any]) -> syntax.Keep:
+        return syntax.Keep(str(c[0]), _strings(c[1:]), span=self._span(c))
 
-    def compose(self, meta: Meta, c: list[Any]) -> syntax.Compose:
-        return syntax.Compose(c[0], c[1], span=self._span(meta))
+    def compose(self, c: list[Any]) -> syntax.Compose:
+        return syntax.Compose(str(c[0]), c[1], span=self._span(c))
 
-    def virtualize(self, meta: Meta, c: list[Any]) -> syntax.Virtualize:
-        return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(meta))
+    def virtualize(self, c: list[Any]) -> syntax.Virtualize:
+        return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(c))
 
-    def claim_property(self, meta: Meta, c: list[Any]) -> syntax.ClaimProperty:
-        (subject, _), operands, verdict, negated, name, *components, configuration = c
+    def claim_property(self, c: list[Any]) -> syntax.ClaimProperty:
+        subject, operands, verdict, negated, name, *components, configuration = c
         return syntax.ClaimProperty(
-            subject,
+            str(subject),
             None if operands is None else str(operands),
             None if verdict is None else str(verdict),
             negated is not None,
             str(name),
-            tuple(k for k in components if k is not None),
+            tuple(str(k) for k in components if k is not None),
             None if configuration is None else str(configuration),
-            span=self._span(meta),
+            span=self._span(c),
         )
 
-    def claim_escapes(self, meta: Meta, c: list[Any]) -> syntax.ClaimEscapes:
-        name, include, *instructions = c
+    def claim_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
+        name, _, include, *instructions = c
         return syntax.ClaimEscapes(
-            str(name), tuple(n for n, _ in instructions), include is None, span=self._span(meta)
+            str(name), _strings(instructions), include is None, span=self._span(c)
         )
 
-    def claim_no_escapes(self, meta: Meta, c: list[Any]) -> syntax.ClaimEscapes:
-        return syntax.ClaimEscapes(str(c[0]), (), True, span=self._span(meta))
+    def claim_no_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
+        return syntax.ClaimEscapes(str(c[0]), (), True, span=self._span(c))
 
 
 # Rules named like Python keywords.
 setattr(_Build, "if", _Build.if_)
 setattr(_Build, "for", _Build.for_)
 setattr(_Build, "return", _Build.return_)
+
+_BUILD = _Build()

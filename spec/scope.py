@@ -1,5 +1,6 @@
 """What names mean while a description is lowered, and how problems are collected."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +111,7 @@ class Globals:
     used: set[str] = field(default_factory=set)
     poisoned: set[str] = field(default_factory=set)  # declared, but not well
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
     mode: Enumeration | None = None
     mode_element: str = ""
     pc: Scalar | None = None
@@ -125,6 +127,14 @@ class Globals:
             self.poisoned |= declares
             if rejection.diagnostic is not None:
                 self.diagnostics.append(rejection.diagnostic)
+
+    def within(self, span: Span, word: str) -> Span:
+        """Where `word` first stands in the span; the whole span if it does not."""
+        text = self.texts.get(span.path, "")[span.start : span.end]
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) if word else None
+        if found is None:
+            return span
+        return Span(span.path, span.start + found.start(), span.start + found.end())
 
     def unknown(
         self, kind: str, name: str, span: Span, known: "list[str] | None" = None
@@ -145,6 +155,6 @@ class Globals:
         return reject(
             "E0201",
             f"unknown {kind} `{name}`",
-            span,
+            self.within(span, name),
             help=f"did you mean `{near[0]}`?" if near else "",
         )

@@ -17,3 +17,8 @@ class Span:
 
 NOWHERE = Span("", 0, 0)
 """The span of what no one wrote (built-in or generated)."""
+
+
+def text_of(content: bytes) -> str:
+    """The text of a file. Raises UnicodeDecodeError."""
+    return content.decode("utf-8-sig").replace("\r\n", "\n")

@@ -129,7 +129,11 @@ common:
  mov %ax,%es
  pushf
  pop SAVE+56
- cld
+ push $2                        # POPF leaves VIF and VIP alone, IRET at level 0 does not
+ push $8
+ push $(0xf0000+cleared)
+ iret
+cleared:
  sldt SAVE+60
  str SAVE+64
  mov %cr0,%eax

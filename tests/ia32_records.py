@@ -15,7 +15,7 @@ from spec.concrete import ConcreteEngine
 from spec.encoding import Codec
 from spec.ir import Access, FieldType, Instruction, Isa, OperandRef, Parameter, TrapClass
 from spec.outcome import Accesses, Outcome, Retired, Trapped
-from spec.state import MachineState
+from spec.state import BYTE_PAGE_CELLS, MachineState
 from tests.ia32_emulators import (
     ARENA,
     ARENA_BYTES,
@@ -34,6 +34,7 @@ DATA_SEGMENTS = ("ES", "DS", "FS", "GS")
 FLAT_CODE, FLAT_DATA, TASK, LOCAL = 1 << 3, 2 << 3, 3 << 3, 4 << 3
 _EDGES = (0, 1, 2, 31, 32, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000)
 _EDGES += (0xFFFFFFFF, 0xFFFFFFFE, 0x55555555)
+_TABLE = interrupt_table()
 _DEFINED_FLAGS = 0x3F7FD5
 _RF = 1 << 16
 
@@ -66,8 +67,9 @@ class Setup:
         at = table - ARENA + (selector & ~7)
         return int.from_bytes(self.arena[at : at + 8], "little")
 
-    def state(self, isa: Isa) -> MachineState:
-        state = MachineState(isa)
+    def state(self, blank: MachineState) -> MachineState:
+        """The same as a state of the description; `blank` is its reset state."""
+        state = blank.copy()
         scalars = state.scalars
         state.own_array("GPR")[:] = self.registers
         scalars["EIP"], scalars["CPL"] = self.eip, self.ring
@@ -85,22 +87,48 @@ class Setup:
         for name, selector in (("LDTR", LOCAL), ("TR", TASK)):
             descriptor = self.descriptor(selector)
             scalars[f"{name}.selector"], scalars[f"{name}.valid"] = selector, 1
-            scalars[f"{name}.base"], scalars[f"{name}.limit"] = _base(descriptor), _limit(descriptor)
+            scalars[f"{name}.base"], scalars[f"{name}.limit"] = (
+                _base(descriptor),
+                _limit(descriptor),
+            )
         for field_, bit in _CR0_BITS.items():
             scalars[f"CR0.{field_}"] = self.cr0 >> bit & 1
         for field_, bit in _CR4_BITS.items():
             if f"CR4.{field_}" in scalars:
                 scalars[f"CR4.{field_}"] = self.cr4 >> bit & 1
-        for start, content in ((ARENA, self.arena), (IDT, interrupt_table())):
-            for at, value in enumerate(content):
-                state.cells[start + at] = value
+        for start, content in ((ARENA, self.arena), (IDT, _TABLE)):
+            page, at = divmod(start, BYTE_PAGE_CELLS)
+            state.cells.writable(page)[at : at + len(content)] = content
         return state
 
 
-_FLAG_BITS = dict(CF=0, PF=2, AF=4, ZF=6, SF=7, TF=8, IF=9, DF=10, OF=11, NT=14, AC=18)
-_FLAG_BITS |= dict(VIF=19, VIP=20, ID=21)
-_CR0_BITS = dict(MP=1, EM=2, TS=3, NE=5, WP=16, AM=18, NW=29, CD=30)
-_CR4_BITS = dict(VME=0, PVI=1, TSD=2, DE=3, PSE=4, PAE=5, MCE=6, PGE=7, PCE=8, UMIP=11)
+_FLAG_BITS = {
+    "CF": 0,
+    "PF": 2,
+    "AF": 4,
+    "ZF": 6,
+    "SF": 7,
+    "TF": 8,
+    "IF": 9,
+    "DF": 10,
+    "OF": 11,
+    "NT": 14,
+    "AC": 18,
+}
+_FLAG_BITS |= {"VIF": 19, "VIP": 20, "ID": 21}
+_CR0_BITS = {"MP": 1, "EM": 2, "TS": 3, "NE": 5, "WP": 16, "AM": 18, "NW": 29, "CD": 30}
+_CR4_BITS = {
+    "VME": 0,
+    "PVI": 1,
+    "TSD": 2,
+    "DE": 3,
+    "PSE": 4,
+    "PAE": 5,
+    "MCE": 6,
+    "PGE": 7,
+    "PCE": 8,
+    "UMIP": 11,
+}
 
 
 def _base(descriptor: int) -> int:
@@ -200,7 +228,9 @@ class Draw:
         match random.randrange(6):
             case 0 | 1:
                 kind = random.randrange(8, 16)
-                return descriptor(CODE, random.choice((0x3FF, 0x3FF, 0x2FF)), level, kind, present=present)
+                return descriptor(
+                    CODE, random.choice((0x3FF, 0x3FF, 0x2FF)), level, kind, present=present
+                )
             case 2 | 3:
                 base = random.choice((0, 0, DATA, CODE, random.getrandbits(32)))
                 limit = random.choice((0xFFFFFFFF, 0x3FF, 0xFFFFF, 0x17FF, random.getrandbits(20)))
@@ -211,14 +241,15 @@ class Draw:
             case _:
                 return system_descriptor(LDT, 0x3F, level, random.randrange(16), present=present)
 
-    def setup(self) -> Setup:
+    def setup(self, umip: bool) -> Setup:
+        """A state; `umip`: of a processor that knows CR4.UMIP."""
         random = self.random
         ring = random.choice((3, 3, 3, 3, 0, 0, 0, 1, 2))
         registers = [self.word() for _ in REGISTERS]
         stack, selectors = self.segments(ring)
         registers[4] = stack
         cr0 = 0x11 | random.choice((0, 0, 2, 4, 8, 0xA, 0x20, 0x10000))
-        cr4 = random.choice((0, 0, 4, 0x100, 8, 0x104))
+        cr4 = random.choice((0, 0, 4, 0x100, 8, 0x104, 2, 2)) | umip * random.choice((0, 0x800))
         eflags = random.getrandbits(22) & 0x203CD5 | random.choice((0, 0, 0, 1)) << 14 | 2
         eflags |= random.getrandbits(1) << 9 | random.getrandbits(1) << 18
         flat = ring == 0 and selectors["CS"] == FLAT_CODE
@@ -252,7 +283,9 @@ class Draw:
         entries += [descriptor(DATA, 0x3FF, random.randrange(4), 1)]
         entries += [self.table_entry() for _ in range(32 - len(entries))]
         local = [self.table_entry() for _ in range(8)]
-        task = struct.pack("<7I", 0, END, FLAT_DATA, 0x1980, data_selector(1), 0x1940, data_selector(2))
+        task = struct.pack(
+            "<7I", 0, END, FLAT_DATA, 0x1980, data_selector(1), 0x1940, data_selector(2)
+        )
         task = task.ljust(102, b"\0") + struct.pack("<H", 0x68)
         task += bytes(random.choice((0, 0, 0xFF, random.getrandbits(8))) for _ in range(24))
         tables = struct.pack("<32Q8Q", *entries, *local).ljust(TSS - ARENA, b"\0")
@@ -265,7 +298,7 @@ class Draw:
     # -------------------------------------------------------------------------------- fields
 
     def fields(self, isa: Isa, instruction: Instruction) -> dict[str, int]:
-        fields: dict[str, int] = {}
+        fields = {each.name: 0 for each in instruction.fields}
         for parameter in instruction.parameters:
             self._fill(isa, parameter, "", fields)
         return fields
@@ -288,11 +321,15 @@ class Draw:
     def _plain(self, path: str, width: int) -> int:
         name = path.rpartition(".")[2]
         if name == "selector":
-            return self.selector()
+            return self.random.choice((self.selector(), code_selector(self.random.randrange(4))))
+        if path == "w.fixed.n":
+            return 0x80 + self.random.randrange(4)  # ports on which nothing happens
         if name == "at":
             return self.random.choice((self.code_offset(), self.random.randrange(DATA, END)))
         if name == "d" and ".absolute." in path:
-            return self.random.choice((self.random.randrange(DATA, END), self.random.randrange(0x3F0)))
+            return self.random.choice(
+                (self.random.randrange(DATA, END), self.random.randrange(0x3F0))
+            )
         if name == "d" and width == 32:
             near = self.random.randrange(-0x80, 0x180)
             return near & 0xFFFFFFFF
@@ -318,7 +355,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Trial:
     """One instruction, one state, and what must come of it."""
 
     instruction: Instruction
@@ -335,9 +372,11 @@ class Model:
         self.isa = isa
         self.codec = Codec(isa)
         self._engine = ConcreteEngine(isa)
+        self._blank = MachineState(isa)
+        self._umip = any(element.name == "CR4.UMIP" for element in isa.elements)
         (self._breakpoint,) = [i for i in isa.instructions if i.name == "INT3"]
 
-    def test(self, instruction: Instruction, seed: int) -> Test | None:
+    def test(self, instruction: Instruction, seed: int) -> Trial | None:
         """A test of the instruction that all emulators can run; None if `seed` gives none."""
         draw = Draw(seed)
         fields = draw.fields(self.isa, instruction)
@@ -345,28 +384,31 @@ class Model:
             code = bytes(self.codec.encode(instruction, fields))
         except ValueError:
             return None
-        setup = _shaped(draw, instruction, fields, draw.setup())
+        setup = _shaped(draw, instruction, fields, draw.setup(self._umip))
         at = setup.eip + _base(setup.descriptor(setup.selectors["CS"])) - ARENA
         arena = setup.arena[:at] + code + setup.arena[at + len(code) :]
         return self.complete(instruction, fields, code, replace(setup, arena=arena))
 
     def complete(
         self, instruction: Instruction, fields: Mapping[str, int], code: bytes, setup: Setup
-    ) -> Test | None:
+    ) -> Trial | None:
         expected = self._predict(instruction, fields, len(code), setup)
-        return None if expected is None else Test(instruction, fields, code, setup, expected)
+        return None if expected is None else Trial(instruction, fields, code, setup, expected)
 
     def _predict(
         self, instruction: Instruction, fields: Mapping[str, int], length: int, setup: Setup
     ) -> Expected | None:
-        before = setup.state(self.isa)
-        ends = []
-        for choice in (0, (1 << 128) - 1):
-            end = self._run(instruction, fields, length, before, [choice] * 64)
-            if end is None:
+        before = setup.state(self._blank)
+        end = self._run(instruction, fields, length, before, ())
+        if end is None:
+            return None
+        low, outcome, open_ = end
+        high = low
+        if open_:
+            other = self._run(instruction, fields, length, before, [(1 << 128) - 1] * 64)
+            if other is None:
                 return None
-            ends.append(end)
-        (low, outcome), (high, other) = ends
+            high = other[0]
         if low.scalars["EIP"] != high.scalars["EIP"]:
             return None
         names = ["GDTR.base", "GDTR.limit", "IDTR.base", "IDTR.limit", "CR2", "CR3", "DR6", "DR7"]
@@ -382,7 +424,7 @@ class Model:
         values["CR4"] = (_pack(low, "CR4", _CR4_BITS), _mask(low, "CR4", _CR4_BITS))
         images = [_flags(state) for state in (low, high)]
         values["EFLAGS"] = (images[0], ~(images[0] ^ images[1]) & _DEFINED_FLAGS)
-        zeros, ones = (bytes(s.cells[ARENA + i] for i in range(ARENA_BYTES)) for s in (low, high))
+        zeros, ones = (_arena(state) for state in (low, high))
         vector = (low.scalars["EIP"] - HANDLERS) // HANDLER_BYTES
         trapped = outcome if isinstance(outcome, Trapped) else None
         with_code = trapped is not None and bool(trapped.arguments) and trapped.cause != "software"
@@ -403,11 +445,14 @@ class Model:
         length: int,
         state: MachineState,
         choices: Sequence[int],
-    ) -> tuple[MachineState, Outcome] | None:
-        """The state at the handler's first instruction; None if a test cannot be made of it."""
-        start = state.scalars["EIP"]
+    ) -> tuple[MachineState, Outcome, bool] | None:
+        """The state at the handler's first instruction, what came before, and whether the manual
+        left anything open; None if a test cannot be made of it.
+        """
+        start, open_ = state.scalars["EIP"], False
         for _ in range(0x600):
             outcome = self._engine.execute(state, instruction, fields, length, choices)
+            open_ |= bool(outcome.accesses.choices)
             if not _contained(outcome.accesses):
                 return None
             match outcome:
@@ -420,7 +465,7 @@ class Model:
                         state = after
                         continue
                     end = self._break(after)
-            return None if end is None else (end, outcome)
+            return None if end is None else (end, outcome, open_)
         return None
 
     def _break(self, state: MachineState) -> MachineState | None:
@@ -445,7 +490,10 @@ class Model:
 def _contained(accesses: Accesses) -> bool:
     """Whether only the arena (not the tables, by a store) and the IDT were touched."""
     for virtual in accesses.virtual:
-        if virtual.physical is not None:
+        if virtual.physical is None:
+            if (virtual.address & 0xFFFFFFFF) + virtual.size > 1 << 32:
+                return False  # runs past 4 GiB: the manual leaves open what happens
+        else:
             first = CODE if virtual.access is Access.WRITE else ARENA
             if not first <= virtual.physical <= END - virtual.size:
                 return False
@@ -460,7 +508,18 @@ def _contained(accesses: Accesses) -> bool:
 def _intact(state: MachineState) -> bool:
     """Whether the handler can still be reached and work."""
     tables = state.scalars["GDTR.base"] == ARENA and state.scalars["GDTR.limit"] >= 0xFF
-    return tables and state.scalars["IDTR.base"] == IDT and state.scalars["IDTR.limit"] >= 0x4FF
+    quiet = not state.scalars["DR7"] & 0x20FF  # no breakpoints
+    return (
+        quiet
+        and tables
+        and state.scalars["IDTR.base"] == IDT
+        and state.scalars["IDTR.limit"] >= 0x4FF
+    )
+
+
+def _arena(state: MachineState) -> bytes:
+    page, at = divmod(ARENA, BYTE_PAGE_CELLS)
+    return bytes(state.cells.pages[page][at : at + ARENA_BYTES])
 
 
 def _flags(state: MachineState) -> int:
@@ -490,8 +549,10 @@ def _shaped(draw: Draw, instruction: Instruction, fields: Mapping[str, int], set
     if name in ("RETF", "RETF imm16", "IRETD"):
         outer = random.choice((setup.ring, 3, random.randrange(4)))
         code = random.choice((code_selector(outer), code_selector(outer), draw.selector()))
-        inner = [draw.number(22) & ~0x100] if name == "IRETD" else []
-        stack_segment = random.choice((data_selector(outer), small_selector(outer), draw.selector()))
+        inner = [draw.number(22) & ~0x20100] if name == "IRETD" else []
+        stack_segment = random.choice(
+            (data_selector(outer), small_selector(outer), draw.selector())
+        )
         lay(draw.code_offset(), code, *inner, random.randrange(0x100, 0x300) & ~3, stack_segment)
     if name in ("RET", "RET imm16"):
         lay(draw.code_offset())
@@ -506,10 +567,28 @@ def _shaped(draw: Draw, instruction: Instruction, fields: Mapping[str, int], set
         arena[DATA - ARENA :] = pair * 128
         registers = [random.randrange(DATA, END - 0x100) & ~7 for _ in registers]
         registers[4] = setup.registers[4]
+    if name == "MOV CRn, r32" and fields["n"] == 0:  # stay in protected mode without paging
+        edge = 0x80000000 if random.random() < 0.2 else 1
+        registers = [r & 0x7FFFFFFE | edge for r in registers[:4]] * 2
+        registers[4] = setup.registers[4]
+    if name == "MOV CRn, r32" and fields["n"] == 4:
+        known = draw.number(32) & (0x1FF if random.random() < 0.8 else 0x800001FF)
+        registers = [known] * 4 + [setup.registers[4]] + [known] * 3
+    if name in ("LAR", "LSL", "VERR", "VERW", "MOV Sreg, r/m16"):
+        registers = [draw.selector() for _ in registers]
+        registers[4] = setup.registers[4]
+    if name in ("LLDT", "LTR"):
+        for index in range(24, 30):
+            kind = random.choice((2, 9, 9, random.randrange(16)))
+            present = int(random.random() < 0.8)
+            entry = system_descriptor(random.choice((LDT, TSS)), 0x6F, 3, kind, present=present)
+            struct.pack_into("<Q", arena, 8 * index, entry)
+        registers = [random.randrange(24, 30) << 3 | random.randrange(4) for _ in registers]
+        registers[4] = setup.registers[4]
     if name in ("IN AL", "IN EAX", "OUT AL", "OUT EAX"):
         registers[2] = 0x80
     if name in ("RDMSR", "WRMSR"):
-        registers[1] = random.choice((0x174, 0x175, 0x176, 0xDEAD0000))
+        registers[1], registers[2] = random.choice((0x174, 0x175, 0x176)), 0
     if name.startswith(("REP", "MOVS", "STOS", "CMPS", "SCAS", "LODS")):
         registers[1] = random.choice((0, 1, 2, 5))
         registers[6] = random.choice((random.randrange(DATA, END), random.randrange(0x400)))

@@ -10,7 +10,8 @@ import pytest
 
 from checker.answers import Fact, OperandSet
 from checker.cache import FILE, Cache
-from checker.meaning import Meanings, digest, installed_version
+from checker.meaning import Meanings
+from checker.version import digest, installed_version
 from spec.ir import (
     Binary,
     BinaryOp,
@@ -291,11 +292,22 @@ def test_questions_about_the_whole_depend_on_every_instruction_and_reset() -> No
 
     same = key(ISA)
     assert key(replace(ISA, notes=("a note",))) == same
-    assert key(ISA, "facts") != same
+    assert key(ISA, "another question") != same
     assert key(replace(ISA, instructions=(CALLER,))) != same
     assert key(_with_element("I", reset=1)) != same
     assert key(replace(ISA, causes=ISA.causes[1:])) != same
-    assert Meanings(ISA).whole("facts", CLASSIC) != key(ISA, "facts")
+
+
+def test_facts_about_a_configuration_do_not_depend_on_instructions() -> None:
+    def key(isa: Isa = ISA, **changes: object) -> str:
+        return Meanings(isa).facts(replace(CLASSIC, **changes))  # type: ignore[arg-type]
+
+    same = key()
+    assert key(replace(ISA, instructions=(CALLER,))) == same
+    assert key(name="other") == same
+    assert key(constraints=(("I == 0", Read("I", 1)),)) != same
+    assert key(_with_element("B", role=Role.GENERAL)) != same
+    assert same != _key(ISA)
 
 
 def test_a_digest_tells_apart_where_texts_end() -> None:
@@ -304,7 +316,7 @@ def test_a_digest_tells_apart_where_texts_end() -> None:
 
 def test_the_solvers_version_is_found_without_loading_it() -> None:
     script = (
-        "import sys; from checker.meaning import installed_version, version; version();"
+        "import sys; from checker.version import installed_version, version; version();"
         "print(installed_version('z3_solver'), 'z3' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent

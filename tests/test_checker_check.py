@@ -274,6 +274,27 @@ def test_an_innocuous_instruction_that_always_traps_makes_it_inefficient(
     assert (efficient.answer, efficient.reason) == (NO, "innocuous, but always a trap: ADD")
 
 
+def test_a_privileged_instruction_is_interpreted_and_costs_no_efficiency(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stuck = classified("WAIT", traps=Traps.ALWAYS, privileged=YES)
+
+    def made_up(isa: Isa, questions: list[Question], **_: object) -> inquiry.Answers:
+        return inquiry.Answers(
+            [stuck if isinstance(q, ClassesOf) else (EFFICIENT, SATISFIABLE) for q in questions]
+        )
+
+    monkeypatch.setattr("checker.check.inquire", made_up)
+    isa = replace(
+        SOUND, configurations=(CLASSIC,), instructions=(instruction("WAIT"),), invariants=()
+    )
+
+    configuration = check(isa).configurations[0]
+
+    assert configuration.efficient.answer is YES
+    assert configuration.notes == ("privileged although innocuous, so interpreted: WAIT",)
+
+
 def test_explaining_an_instruction_gives_it_under_each_configuration() -> None:
     found = explain_data(SOUND, "JUMP")
 

@@ -151,8 +151,8 @@ def test_a_verdict_is_yes_exactly_if_nothing_violates_it(found: Sequence[Answer]
 @pytest.mark.parametrize(
     ("clause", "trap_class", "sentence"),
     [
-        ("control", "", "retires in user and changes R.l and R.b"),
-        ("virtual control", "", "retires in user, but in supervisor it changes R.l and R.b"),
+        ("control", "", "retires in user and changes A"),
+        ("virtual control", "", "retires in user, but in supervisor it changes A"),
         ("behaviour", "", "retires in user with a result that depends on R.l and R.b"),
         (
             "trap",

@@ -1,6 +1,8 @@
 """The assembler and the disassembler, on hand-made descriptions."""
 
 import string
+from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -9,10 +11,21 @@ from hypothesis import strategies as st
 from spec.assembly import assemble
 from spec.diagnostics import Diagnostic
 from spec.encoding import Decoded, codec_of, encode
-from spec.ir import Isa
+from spec.ir import FieldType, Isa, OperandRef, Parameter
+from spec.load import load
 from spec.program import Program, Segment
 from spec.template import disassemble
-from tests.encoding_toys import BYTE_TOY, EA_TOY, SCATTERED_TOY, TOYS, WORD_TOY
+from tests.encoding_toys import (
+    BYTE_TOY,
+    EA_TOY,
+    SCATTERED_TOY,
+    TOYS,
+    WORD_TOY,
+    bits,
+    instruction,
+    isa_of,
+    registers,
+)
 from tests.test_spec_encoding import FORMS, fields_of_form
 
 
@@ -95,6 +108,24 @@ def test_of_several_forms_the_shortest_that_fits_is_taken() -> None:
     assert _cells(BYTE_TOY, "wide add [e0+e1*2], e2") == (0x66, 0x01, 0x14, 0x88)
     assert _cells(BYTE_TOY, "add [e4], 1") == (0x83, 0x04, 0x24, 1)
     assert _cells(EA_TOY, "bra 2") == (0x60, 0x00, 0x00, 0x00)  # distance 0 is no short form
+
+
+def test_a_number_is_never_taken_for_a_name() -> None:
+    prefix, wide = registers("s", 3), bits(16)
+    partly = FieldType(3, names=(("p0",), ("p1",)))
+    segment = FieldType(3, values=(("ES", 0), ("CS", 1)))
+    isa = isa_of(
+        (
+            instruction("MOVS", {"r": prefix, "s": segment}, "0000000000 r s", "mov {r}, {s}"),
+            instruction("MOVI", {"r": prefix, "v": wide}, "1000000000000 r v", "mov {r}, {v}"),
+            instruction("PART", {"p": partly}, "1100000000000 p", "part {p}"),
+        )
+    )
+
+    assert _cells(isa, "mov s1, 1") == (0x8001, 1)
+    assert _cells(isa, "mov s1, cs") == (0x0009,)
+    assert _cells(isa, "part p1\npart 2") == (0xC001, 0xC002)
+    assert _errors(isa, "part 1") == [("E0805", "1 is written `p1` here", "1")]
 
 
 def test_jumps_grow_until_all_of_them_fit() -> None:
@@ -257,3 +288,71 @@ def test_no_text_makes_the_assembler_fail(toy: str, pieces: list[str]) -> None:
 )
 def test_extreme_lines_are_refused_quickly(text: str) -> None:
     assert _errors(WORD_TOY, text)
+
+
+_MACHINES = (
+    "pg74/pg74.isa",
+    "tiny/invlpg.isa",
+    "riscv/rv32.isa",
+    "m68k/m68010.isa",
+    "x86/ia32.isa",
+)
+
+
+def _draw(
+    isa: Isa, parameters: tuple[Parameter, ...], scope: str, random: Random
+) -> dict[str, int]:
+    """Values for the fields of some form."""
+    fields: dict[str, int] = {}
+    for parameter in parameters:
+        path = scope + parameter.name
+        match parameter.type:
+            case FieldType(width, values):
+                any_bits = random.getrandbits(width)
+                some = [value for _, value in values] or [
+                    any_bits,
+                    any_bits & 7,
+                    0,
+                    (1 << width) - 1,
+                ]
+                fields[path] = random.choice(some)
+            case OperandRef(name, tags):
+                operand = next(one for one in isa.operands if one.name == name)
+                tag = random.choice(tags)
+                chosen = next(one for one in operand.alternatives if one.tag == tag)
+                fields[f"{path}.tag"] = tag
+                fields |= _draw(isa, chosen.parameters, f"{path}.{chosen.name}.", random)
+    return fields
+
+
+@pytest.mark.parametrize("machine", _MACHINES)
+def test_every_instruction_of_a_description_survives_all_four_directions(machine: str) -> None:
+    """Encode, decode, disassemble, assemble; where text has several encodings, it stays the text."""
+    isa = load(str(Path(__file__).parent.parent / "isas" / machine)).isa
+    assert isa is not None
+    codec = codec_of(isa)
+    random = Random(machine)
+    never = {one.name for one in isa.instructions}
+    wrong = []
+    for one in isa.instructions:
+        for _ in range(6):
+            fields = _draw(isa, one.parameters, "", random)
+            try:
+                cells = codec.encode(one, fields)
+            except ValueError:
+                continue  # excluded by a condition
+            never.discard(one.name)
+            decoded = codec.decode_cells(cells)
+            if decoded is None or {**decoded.fields, **fields} != decoded.fields:
+                wrong.append((one.name, fields, decoded))
+                continue
+            text = disassemble(isa, decoded, 0x20)
+            program = assemble(isa, text, 0x20)
+            again = None
+            if isinstance(program, Program) and len(program.segments[0].cells) <= len(cells):
+                again = codec.decode_cells(program.segments[0].cells)
+            if again is None or disassemble(isa, again, 0x20) != text:
+                wrong.append((one.name, text, program))
+
+    assert wrong == []
+    assert len(never) <= len(isa.instructions) // 20

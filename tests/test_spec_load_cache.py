@@ -67,7 +67,7 @@ def test_what_was_kept_equals_what_is_loaded(kept: Path) -> None:
     assert again == fresh
     assert again.isa is not None
     assert [i.span for i in again.isa.instructions] == [i.span for i in fresh.isa.instructions]
-    assert len(list(kept.iterdir())) == 1
+    assert len(list((kept / "descriptions").iterdir())) == 1
 
 
 def test_a_description_that_did_not_change_needs_no_parser(description: Path, kept: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_damaged_entry_is_loaded_afresh(
     description: Path, kept: Path, damage: Callable[[Path], None]
 ) -> None:
     load_cached(str(description), kept)
-    (entry,) = kept.iterdir()
+    (entry,) = (kept / "descriptions").iterdir()
     damage(entry)
 
     assert load_cached(str(description), kept) == load(str(description))

@@ -1,0 +1,296 @@
+"""The definitions: each class of instructions as a obligation about runs in given modes.
+
+PG74 is G. J. Popek and R. P. Goldberg, CACM 17(7), 1974; the rest is defined in
+`docs/background.md`. A goal is a condition over terms; a check is the same on replayed runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from checker.components import MODE, Machine
+from checker.obligations import About, Check, Goal, Obligation
+from checker.replay import Replay
+from checker.replay import Side as Replayed
+from checker.sides import Pair
+from checker.terms import Truth
+from spec.ir import Expr, TrapClass
+
+NOT_MEMORY = (TrapClass.PRIVILEGE, TrapClass.CALL, TrapClass.FAULT, TrapClass.HIDDEN)
+
+Runs = Sequence[Replayed]
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The definitions for one instruction; `prefix` names it and the configuration."""
+
+    machine: Machine
+    replay: Replay
+    prefix: str
+
+    def mode_name(self, mode: int) -> str:
+        return next(name for name, code in self.machine.isa.mode.members if code == mode)
+
+    def name(self, property_: str, *parts: str) -> str:
+        return "/".join((self.prefix, property_, *parts))
+
+    # -- trapping
+
+    def not_privileged(self, user: int, top: int) -> Obligation:
+        """PG74, "privileged": against it stand two states, equal but for the mode, neither of
+        which memory-traps, where user does not trap with a privilege trap or supervisor does."""
+
+        def goal(pair: Pair) -> Truth:
+            engine = pair.engine
+            refuses = engine.negate(pair.first.traps(TrapClass.PRIVILEGE))
+            against = engine.either(refuses, pair.second.traps(TrapClass.PRIVILEGE))
+            return engine.both(against, _neither_memory_traps(pair))
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            if one.traps(TrapClass.MEMORY) or two.traps(TrapClass.MEMORY):
+                return ()
+            against = not one.traps(TrapClass.PRIVILEGE) or two.traps(TrapClass.PRIVILEGE)
+            return ("outcome",) if against else ()
+
+        return Obligation(self.name("privileged"), About.LITERAL, user, top, goal, check)
+
+    def privilege_possible(self, user: int, top: int) -> Obligation:
+        """Guard of `not_privileged`: some such pair of states does not memory-trap."""
+
+        def check(runs: Runs) -> Sequence[str]:
+            return () if any(run.traps(TrapClass.MEMORY) for run in runs) else ("outcome",)
+
+        name = self.name("privileged", "guard")
+        return Obligation(name, About.LITERAL, user, top, _neither_memory_traps, check)
+
+    def traps(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
+        """A state in which the instruction traps, memory traps left out of account."""
+
+        def check(runs: Runs) -> Sequence[str]:
+            return ("outcome",) if any(runs[0].traps(c) for c in NOT_MEMORY) else ()
+
+        return Obligation(
+            self.name("traps", self.mode_name(mode)),
+            About.ONE,
+            mode,
+            mode,
+            lambda pair: pair.first.traps(*NOT_MEMORY),
+            check,
+            constraints=constraints,
+        )
+
+    def retires(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
+        """A state in which the instruction retires."""
+        return Obligation(
+            self.name("retires", self.mode_name(mode)),
+            About.ONE,
+            mode,
+            mode,
+            lambda pair: pair.first.retires,
+            lambda runs: ("outcome",) if runs[0].retires else (),
+            constraints=constraints,
+        )
+
+    # -- sensitivity
+
+    def control_sensitive(self, component: str, mode: int) -> Obligation:
+        """PG74, "control sensitive": a run that retires and changes the component."""
+
+        def check(runs: Runs) -> Sequence[str]:
+            (run,) = runs
+            return (component,) if run.retires and component in self.replay.changed(run) else ()
+
+        return Obligation(
+            self.name("control_sensitive", component, self.mode_name(mode)),
+            About.ONE,
+            mode,
+            mode,
+            lambda pair: pair.engine.both(pair.first.retires, pair.first.changes(component)),
+            check,
+        )
+
+    def result_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
+        """Two retiring runs, in states that differ in some components only, end differently."""
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            if not (one.retires and two.retires):
+                return ()
+            return self.replay.result_differences(one, two)
+
+        return Obligation(
+            self._two("result_sensitive", differ, first, second),
+            About.RELATED,
+            first,
+            second,
+            lambda pair: pair.engine.both(pair.both_retire, pair.result_differs),
+            check,
+            differ,
+        )
+
+    def behaviour_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
+        """PG74, "behavior sensitive": the same, and both runs leave mode and control state."""
+        results = self.result_sensitive(differ, first, second)
+
+        def goal(pair: Pair) -> Truth:
+            engine = pair.engine
+            left = (engine.negate(side.changes_control) for side in (pair.first, pair.second))
+            return engine.all(pair.both_retire, *left, pair.result_differs)
+
+        def check(runs: Runs) -> Sequence[str]:
+            left = all(run.retires and self.replay.leaves_control(run) for run in runs)
+            return results.check(runs) if left else ()
+
+        name = self._two("behaviour_sensitive", differ, first, second)
+        return replace(results, name=name, goal=goal, check=check)
+
+    def trap_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
+        """The first run retires where the second one traps, other than for memory."""
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            traps = any(two.traps(c) for c in NOT_MEMORY)
+            return ("outcome",) if one.retires and traps else ()
+
+        return Obligation(
+            self._two("trap_sensitive", differ, first, second),
+            About.RELATED,
+            first,
+            second,
+            lambda pair: pair.engine.both(pair.first.retires, pair.second.traps(*NOT_MEMORY)),
+            check,
+            differ,
+        )
+
+    def user_mode_noop(self, user: int, other: int) -> Obligation:
+        """PG74, section 3: nothing but the pc changes in user mode, where control state does in
+        another one: "it is not enough to NOP the instruction without trapping"."""
+
+        def goal(pair: Pair) -> Truth:
+            engine, one, two = pair.engine, pair.first, pair.second
+            every = frozenset(two.changeable())
+            return engine.all(one.retires, one.does_nothing, two.retires, two.changes_any(every))
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            if not (one.retires and two.retires and self.replay.does_nothing(one)):
+                return ()
+            return sorted(self.replay.changed(two))
+
+        differ = frozenset({MODE})
+        name = self._two("user_mode_noop", differ, user, other)
+        return Obligation(name, About.RELATED, user, other, goal, check, differ)
+
+    def _two(self, property_: str, differ: frozenset[str], first: int, second: int) -> str:
+        modes = f"{self.mode_name(first)}-{self.mode_name(second)}"
+        return self.name(property_, "+".join(sorted(differ)), modes)
+
+
+@dataclass(frozen=True, slots=True)
+class EscapeClauses:
+    """The ways in which an instruction that runs directly can break a VMM.
+
+    The first state is the real one, in mode `user` and under the constraints; the second one is
+    the virtual one. `passed` components belong to the guest.
+    """
+
+    definitions: Definitions
+    property: str
+    user: int
+    differ: frozenset[str]
+    passed: frozenset[str]
+    constraints: tuple[Expr, ...]
+
+    def obligations(self, virtual: int) -> list[tuple[str, Obligation]]:
+        """Each clause with its obligation, for one virtual mode."""
+        return [
+            ("control", self._control(virtual)),
+            ("virtual control", self._virtual_control(virtual)),
+            ("behaviour", self._behaviour(virtual)),
+            ("trap", self._trap(virtual)),
+        ]
+
+    def _owned(self, components: Sequence[str]) -> frozenset[str]:
+        """Those that are the VMM's."""
+        return frozenset(components) - self.passed
+
+    def _control(self, virtual: int) -> Obligation:
+        """The real machine retires and changes what is not the guest's."""
+
+        def goal(pair: Pair) -> Truth:
+            owned = self._owned(pair.first.changeable())
+            return pair.engine.both(pair.first.retires, pair.first.changes_any(owned))
+
+        def check(runs: Runs) -> Sequence[str]:
+            one = runs[0]
+            return sorted(self.definitions.replay.changed(one) - self.passed) if one.retires else ()
+
+        return self._obligation("control", virtual, goal, check)
+
+    def _virtual_control(self, virtual: int) -> Obligation:
+        """Both retire, and the virtual machine changes what the VMM must then change for it."""
+
+        def goal(pair: Pair) -> Truth:
+            owned = self._owned(pair.second.changeable())
+            return pair.engine.both(pair.both_retire, pair.second.changes_any(owned))
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            if not (one.retires and two.retires):
+                return ()
+            return sorted(self.definitions.replay.changed(two) - self.passed)
+
+        return self._obligation("virtual control", virtual, goal, check)
+
+    def _behaviour(self, virtual: int) -> Obligation:
+        """Both retire with different results, or different values of what is the guest's."""
+        machine = self.definitions.machine
+        owned_by_guest = self.passed & {*machine.control, *machine.outside}
+
+        def goal(pair: Pair) -> Truth:
+            engine = pair.engine
+            differs = engine.either(pair.result_differs, pair.values_differ(owned_by_guest))
+            return engine.both(pair.both_retire, differs)
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            if not (one.retires and two.retires):
+                return ()
+            replay = self.definitions.replay
+            found = replay.result_differences(one, two)
+            return [*found, *replay.different(one.after, two.after, owned_by_guest)]
+
+        return self._obligation("behaviour", virtual, goal, check)
+
+    def _trap(self, virtual: int) -> Obligation:
+        """The real machine retires where the virtual one traps, for whatever reason."""
+
+        def goal(pair: Pair) -> Truth:
+            return pair.engine.both(pair.first.retires, pair.second.traps(*TrapClass))
+
+        def check(runs: Runs) -> Sequence[str]:
+            one, two = runs
+            return ("outcome",) if one.retires and not two.retires else ()
+
+        return self._obligation("trap", virtual, goal, check)
+
+    def _obligation(self, clause: str, virtual: int, goal: Goal, check: Check) -> Obligation:
+        definitions = self.definitions
+        name = definitions.name(self.property, clause, definitions.mode_name(virtual))
+        return Obligation(
+            name,
+            About.RELATED,
+            self.user,
+            virtual,
+            goal,
+            check,
+            self.differ,
+            self.constraints,
+        )
+
+
+def _neither_memory_traps(pair: Pair) -> Truth:
+    engine = pair.engine
+    sides = (pair.first, pair.second)
+    return engine.all(*(engine.negate(side.traps(TrapClass.MEMORY)) for side in sides))

@@ -1,0 +1,165 @@
+"""A configuration's own facts: its constraints can hold, and user mode reaches what it must."""
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from checker import starts
+from checker.answers import Answer, Fact
+from checker.assignment import Assignment, Evaluation
+from checker.components import Machine, machine_of
+from checker.solve import Proved, Refuted, Solver, Unknown
+from checker.substitution import Substitution
+from checker.symbolic import Symbolic
+from checker.terms import Op, Term, Terms, Truth, Value, in_order, support
+from spec.ir import Access, Configuration, Isa
+
+SATISFIABLE = "constraints are satisfiable"
+EFFICIENT = "efficient"
+MOST_REGIONS = 40
+
+
+def check_configuration(
+    isa: Isa,
+    configuration: Configuration,
+    *,
+    timeout_ms: int = 1000,
+    skip: frozenset[str] = frozenset(),
+    announce: Callable[[str], None] = lambda name: None,
+) -> tuple[Fact, ...]:
+    """Whether some well-formed state in the real mode satisfies the constraints; and whether
+    each address that the top virtual mode can reach can be reached in the real mode too."""
+    search = _Search(machine_of(isa), configuration, timeout_ms, skip, announce)
+    return search.satisfiable(), search.efficient()
+
+
+class _Search:
+    def __init__(
+        self,
+        machine: Machine,
+        configuration: Configuration,
+        timeout_ms: int,
+        skip: frozenset[str],
+        announce: Callable[[str], None],
+    ) -> None:
+        self._isa = machine.isa
+        self._configuration = configuration
+        self._terms = Terms()
+        self._engine = Symbolic(machine.isa, self._terms, abstract=False)
+        self._solver = Solver(machine.isa.memory, timeout_ms)
+        self._skip = skip
+        self._announce = announce
+        self._prefix = f"{machine.isa.name}/{configuration.name}"
+        modes = dict(machine.isa.mode.members)
+        self._user = modes[configuration.real_mode]
+        self._top = modes[configuration.virtual_modes[0]]
+
+    # -- vacuity
+
+    def satisfiable(self) -> Fact:
+        name = f"{self._prefix}/constraints"
+        if name in self._skip:
+            return Fact(SATISFIABLE, Answer.UNKNOWN, "time-out")
+        self._announce(name)
+        state = starts.start(self._isa, self._terms, self._user)
+        match self._solver.solve(*self._real(state)):
+            case Proved():
+                reason = f"no well-formed state in {self._configuration.real_mode} satisfies them"
+                return Fact(SATISFIABLE, Answer.NO, reason)
+            case Refuted():
+                return Fact(SATISFIABLE, Answer.YES)
+            case Unknown(reason):
+                return Fact(SATISFIABLE, Answer.UNKNOWN, reason)
+
+    def _real(self, state: Mapping[str, Value]) -> list[Truth]:
+        """What holds of the real state while the guest runs."""
+        conditions = starts.well_formed(self._isa, self._engine, state)
+        for _, expr in self._configuration.constraints:
+            conditions.append(cast(Truth, self._engine.expression(state, expr, {})))
+        return conditions
+
+    # -- efficiency
+
+    def efficient(self) -> Fact:
+        """No if some address that the top mode reaches is out of reach in the real mode."""
+        worst = Fact(EFFICIENT, Answer.YES)
+        for access in Access:
+            name = f"{self._prefix}/efficient/{access.name.lower()}"
+            if name in self._skip:
+                worst = Fact(EFFICIENT, Answer.UNKNOWN, "time-out")
+                continue
+            self._announce(name)
+            found = self._reaches_all(access)
+            if found.answer is Answer.NO:
+                return found
+            if found.answer is Answer.UNKNOWN:
+                worst = found
+        return worst
+
+    def _reaches_all(self, access: Access) -> Fact:
+        """Find an address that the top mode reaches, and widen it to all that one real state
+        reaches, until none is left. What tables in memory hold is free: the VMM writes them."""
+        (translate,) = [f for f in self._isa.functions if f.name == self._isa.translate]
+        address = self._terms.symbol("address", translate.parameters[0].width)
+        virtual, from_top = self._reached(self._top, address, access, "")
+        real, from_user = self._reached(self._user, address, access, "'")
+        wanted: list[Truth] = [from_top, *starts.well_formed(self._isa, self._engine, virtual)]
+        allowed = self._real(real)
+        for _ in range(MOST_REGIONS):
+            match self._solver.solve(*wanted):
+                case Proved():
+                    return Fact(EFFICIENT, Answer.YES)
+                case Unknown(reason):
+                    return Fact(EFFICIENT, Answer.UNKNOWN, reason)
+                case Refuted(assignment):
+                    place = assignment.symbols.get("address", 0)
+            here = self._engine.equal(address, place, address.width)
+            match self._solver.solve(here, from_user, *allowed):
+                case Proved():
+                    return Fact(EFFICIENT, Answer.NO, self._out_of_reach(place, access))
+                case Unknown(reason):
+                    return Fact(EFFICIENT, Answer.UNKNOWN, reason)
+                case Refuted(assignment):
+                    region = self._region(from_user, address, assignment)
+            wanted.append(self._engine.negate(region))
+        return Fact(EFFICIENT, Answer.UNKNOWN, f"more than {MOST_REGIONS} regions of addresses")
+
+    def _out_of_reach(self, place: int, access: Access) -> str:
+        real, top = self._configuration.real_mode, self._configuration.virtual_modes[0]
+        return f"{access.name.lower()} of 0x{place:x}: {top} can reach it, {real} never"
+
+    def _reached(
+        self, mode: int, address: Term, access: Access, mark: str
+    ) -> tuple[dict[str, Value], Truth]:
+        """A state with symbols of its own, and when `translate` succeeds there."""
+        state = dict(starts.start(self._isa, self._terms, mode))
+        for name, value in state.items():
+            if not isinstance(value, Term):
+                continue
+            if value.op is Op.ARRAY:
+                state[name] = self._terms.array(value.args[0] + mark, *value.args[1:])
+            else:
+                state[name] = self._terms.symbol(value.args[0] + mark, value.width)
+        memory = starts.memory(self._isa, self._terms)
+        paths, _ = self._engine.look_up(state, memory, address, 1, access)
+        refused = self._engine.any(*(path.condition for path in paths))
+        return state, self._with_free_tables(self._engine.negate(refused), mark)
+
+    def _with_free_tables(self, condition: Truth, mark: str) -> Truth:
+        """Tables in memory and arrays (a TLB) hold anything, for each address afresh."""
+        seen: set[Term] = set()
+        free: dict[Term, Term] = {}
+        for term in in_order((condition,), seen.__contains__):
+            seen.add(term)
+            if term.op in (Op.LOAD, Op.READ):
+                free[term] = self._terms.symbol(f"table {len(free)}{mark}", term.width)
+        return Substitution(self._engine, free).truth(condition)
+
+    def _region(self, reached: Truth, address: Term, assignment: Assignment) -> Truth:
+        """The addresses that one real state reaches."""
+        evaluation = Evaluation(assignment, self._isa.memory)
+        constants: dict[Term, Value] = {
+            symbol: evaluation.vector(symbol)
+            for symbol in self._terms.symbols(support(reached))
+            if symbol is not address and symbol.op is Op.SYMBOL
+        }
+        return Substitution(self._engine, constants).truth(reached)

@@ -1,0 +1,283 @@
+"""Answering one obligation about an instruction: fold, prove, find a model, replay it.
+
+A obligation is about one run, or about two runs in related states. First the view is abstract: what
+cannot hold there can never hold. What can is solved again with the concrete translation, and the
+states found are replayed on the concrete machine before the answer is yes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TypeAlias
+
+from checker.answers import Answer, Undecided
+from checker.assignment import Assignment, Evaluation
+from checker.components import LOCATION, MEMORY, MODE
+from checker.replay import Replay
+from checker.replay import Side as Replayed
+from checker.sides import Pair, literal, related
+from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
+from checker.states import Case, replayed
+from checker.subject import ABSTRACT, CONCRETE, Level, Subject
+from checker.terms import Truth, support
+from checker.witness import lessened
+from spec.ir import Expr
+
+MOST_CELLS = 24
+"""Touched cells up to which the correspondence of places is spelled out in general."""
+
+Goal: TypeAlias = Callable[[Pair], Truth]
+Check: TypeAlias = Callable[[Sequence[Replayed]], Sequence[str]]
+"""The property on replayed runs: names of what shows it, empty if it does not hold."""
+
+
+class About(Enum):
+    ONE = auto()  # a run of the first mode
+    RELATED = auto()  # two runs in related states
+    LITERAL = auto()  # two runs in states equal but for the mode, choices apart
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """May states in these modes, with these conditions on the first one, reach the goal?"""
+
+    name: str
+    about: About
+    first: int
+    second: int
+    goal: Goal
+    check: Check
+    differ: frozenset[str] = frozenset()
+    constraints: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`case` is given exactly for yes."""
+
+    answer: Answer
+    case: Case | None = None
+
+
+@dataclass(slots=True)
+class Log:
+    """What was announced, left open and found wrong on the way."""
+
+    announce: Callable[[str], None]
+    skip: frozenset[str]
+    undecided: list[Undecided] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)
+
+
+class Prover:
+    """Asks obligations about one subject."""
+
+    def __init__(self, subject: Subject, solver: Solver, replay: Replay, log: Log) -> None:
+        self.subject = subject
+        self.replay = replay
+        self.log = log
+        self._solver = solver
+        self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
+        self._pairs: dict[object, Pair] = {}
+
+    def ask(self, obligation: Obligation) -> Found:
+        """The answer, with the states that show a yes."""
+        if obligation.name in self.log.skip:
+            return self._give_up(obligation, "time-out")
+        if self._abstraction_vouches(obligation):
+            pair = self.pair(obligation, ABSTRACT)
+            goal = obligation.goal(pair)
+            if goal is False:
+                return Found(Answer.NO)
+            if not self._touches_memory(obligation):
+                return self._settle(obligation, pair, goal)
+            if isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
+                return Found(Answer.NO)
+        return self._concretely(obligation)
+
+    def pair(self, obligation: Obligation, level: Level) -> Pair:
+        key = (obligation.about, obligation.first, obligation.second, obligation.differ, level)
+        found = self._pairs.get(key)
+        if found is None:
+            subject, first, second = self.subject, obligation.first, obligation.second
+            if obligation.about is About.LITERAL:
+                found = Pair(
+                    subject, first, second, level, lambda: literal(subject, first, second, level)
+                )
+            else:
+                differ = obligation.differ
+                found = Pair(
+                    subject,
+                    first,
+                    second,
+                    level,
+                    lambda: related(subject, first, second, differ, level),
+                )
+            self._pairs[key] = found
+        return found
+
+    def _touches_memory(self, obligation: Obligation) -> bool:
+        return any(self.subject.touches_memory(mode) for mode in self._modes(obligation))
+
+    def _modes(self, obligation: Obligation) -> set[int]:
+        if obligation.about is About.ONE:
+            return {obligation.first}
+        return {obligation.first, obligation.second}
+
+    def _abstraction_vouches(self, obligation: Obligation) -> bool:
+        """Whether sharing one view between both states allows all that may happen."""
+        subject = self.subject
+        if not subject.engines.may_abstract:
+            return False
+        if obligation.about is not About.RELATED:
+            return True
+        marks = 0
+        for mode in self._modes(obligation):
+            outcome, results = subject.supports(mode)
+            marks |= (outcome | results) & subject.marks
+        if marks & subject.moved_mark:
+            return False
+        moving = subject.machine.translation.reads | {MODE, LOCATION, MEMORY}
+        return not (marks and obligation.differ & moving)
+
+    # -- concrete translation
+
+    def _concretely(self, obligation: Obligation) -> Found:
+        for attempt in self._attempts(obligation):
+            pair = self.pair(attempt, CONCRETE)
+            goal = attempt.goal(pair)
+            if goal is False:
+                last = Found(Answer.NO)
+                continue
+            if attempt.about is About.RELATED and pair.touched_cells > MOST_CELLS:
+                last = self._give_up(obligation, f"{pair.touched_cells} cells are touched")
+                continue
+            last = self._settle(attempt, pair, goal)
+            if last.answer is Answer.YES:
+                return last
+        return last
+
+    def _attempts(self, obligation: Obligation) -> list[Obligation]:
+        """Simpler obligations whose yes is enough, then the obligation itself."""
+        if not obligation.differ & {LOCATION, MEMORY}:
+            return [obligation]
+        moving = self.subject.machine.translation.reads
+        simpler = obligation.differ - {LOCATION, MEMORY} - moving
+        return [replace(obligation, differ=simpler), obligation] if simpler else [obligation]
+
+    # -- solving
+
+    def _settle(self, obligation: Obligation, pair: Pair, goal: Truth) -> Found:
+        """Solve on terms that say exactly what happens, and replay what is found."""
+        for whole in (False, True):
+            verdict = self._solve(obligation, pair, goal, whole=whole)
+            match verdict:
+                case Proved():
+                    return Found(Answer.NO)
+                case Unknown(reason):
+                    return self._give_up(obligation, reason)
+                case Refuted(assignment):
+                    case = self._replayed(obligation, pair, assignment)
+                    if case is not None:
+                        return Found(Answer.YES, case)
+        self.log.defects.append(f"{obligation.name}: the states found do not replay")
+        return self._give_up(obligation, "the states found do not replay")
+
+    def _give_up(self, obligation: Obligation, reason: str) -> Found:
+        reason = "time-out" if reason in ("timeout", "canceled") else reason
+        self.log.undecided.append(Undecided(obligation.name, reason))
+        return Found(Answer.UNKNOWN)
+
+    def _solve(self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool) -> Verdict:
+        conditions = [goal]
+        if obligation.about is About.RELATED:
+            conditions.append(pair.relation)
+        if False in conditions:
+            return Proved()
+        assumptions = self._assumptions(obligation, pair)
+        if False in assumptions:
+            return Proved()
+        chosen = assumptions if whole else _cone(conditions, assumptions)
+        self.log.announce(obligation.name)
+        return self._solver.solve(*conditions, *chosen)
+
+    def _assumptions(self, obligation: Obligation, pair: Pair) -> list[Truth]:
+        subject = self.subject
+        found = [*subject.well_formed(obligation.first), *subject.operands.conditions]
+        found += [subject.condition(obligation.first, expr) for expr in obligation.constraints]
+        if obligation.about is not About.ONE:
+            second = subject.well_formed(obligation.second)
+            found += [pair.second.condition(condition) for condition in second]
+        return [condition for condition in dict.fromkeys(found) if condition is not True]
+
+    # -- replay
+
+    def _replayed(self, obligation: Obligation, pair: Pair, values: Assignment) -> Case | None:
+        base = self.base(obligation.first, obligation.constraints)
+        if base is None:
+            return None
+        case = self._case(obligation, pair, values, base)
+        if not self.shows(obligation, case):
+            return None
+        return lessened(
+            case,
+            values,
+            base,
+            lambda less: self._case(obligation, pair, less, base),
+            lambda found: bool(self.shows(obligation, found)),
+        )
+
+    def _case(
+        self, obligation: Obligation, pair: Pair, values: Assignment, base: Assignment
+    ) -> Case:
+        return replayed(pair, obligation.about is not About.ONE, values, base, self.replay)
+
+    def shows(self, obligation: Obligation, case: Case) -> Sequence[str]:
+        """What in the replayed runs shows the property, if the states are as asked."""
+        replay = self.replay
+        if not all(replay.well_formed(run.before) for run in case.runs):
+            return ()
+        if not replay.holds(case.runs[0].before, obligation.constraints):
+            return ()
+        match obligation.about:
+            case About.RELATED if not replay.related(case.runs[0], case.runs[1], obligation.differ):
+                return ()
+            case About.LITERAL if not replay.literally_equal(case.runs[0], case.runs[1]):
+                return ()
+            case _:
+                return obligation.check(case.runs)
+
+    def base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
+        """Values for what a obligation leaves open: at reset, or else any well-formed state."""
+        key = (mode, constraints)
+        if key not in self._bases:
+            self._bases[key] = self._find_base(mode, constraints)
+        return self._bases[key]
+
+    def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
+        subject = self.subject
+        conditions = [*subject.well_formed(mode), *subject.operands.conditions]
+        conditions += [subject.condition(mode, expr) for expr in constraints]
+        for candidate in (subject.reset(mode), Assignment()):
+            evaluation = Evaluation(candidate, subject.machine.isa.memory)
+            if all(evaluation.truth(condition) for condition in conditions):
+                return candidate
+        verdict = self._solver.solve(*conditions)
+        return verdict.assignment if isinstance(verdict, Refuted) else None
+
+
+def _cone(goals: Sequence[Truth], assumptions: Sequence[Truth]) -> list[Truth]:
+    """The assumptions that share symbols with the goals, directly or through one another."""
+    reached = 0
+    for goal in goals:
+        reached |= support(goal)
+    chosen: list[Truth] = []
+    left = list(assumptions)
+    while True:
+        near = [condition for condition in left if support(condition) & reached]
+        if not near:
+            return chosen
+        chosen += near
+        left = [condition for condition in left if not support(condition) & reached]
+        for condition in near:
+            reached |= support(condition)

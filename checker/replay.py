@@ -1,0 +1,206 @@
+"""The definitions, read on concrete states: what a witness must pass before it is shown.
+
+This shares no code with the symbolic reading in `checker.classes`; both follow the same page.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
+from spec.concrete import ConcreteEngine
+from spec.ir import Access, Expr, Instruction, TrapClass
+from spec.outcome import Outcome, Retired, Trapped
+from spec.state import MachineState
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One run of the instruction: where it starts, and what happens."""
+
+    before: MachineState
+    outcome: Outcome
+    choices: tuple[int, ...]
+
+    @property
+    def retires(self) -> bool:
+        return isinstance(self.outcome, Retired)
+
+    @property
+    def after(self) -> MachineState:
+        """The state in which it ends; a trap changes nothing before its delivery."""
+        return self.outcome.state if isinstance(self.outcome, Retired) else self.before
+
+    def traps(self, trap_class: TrapClass) -> bool:
+        return isinstance(self.outcome, Trapped) and self.outcome.trap_class is trap_class
+
+
+class Replay:
+    """Runs an instruction on states and compares."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.isa = machine.isa
+        self._engine = ConcreteEngine(machine.isa)
+
+    def side(
+        self,
+        state: MachineState,
+        instruction: Instruction,
+        fields: dict[str, int],
+        length: int,
+        choices: Sequence[int],
+    ) -> Side:
+        outcome = self._engine.execute(state, instruction, fields, length, choices)
+        return Side(state, outcome, tuple(choices))
+
+    def well_formed(self, state: MachineState) -> bool:
+        for element in self.isa.elements:
+            if element.values and element.length is None:
+                encodings = [encoding for _, encoding in element.values]
+                if state.scalars[element.name] not in encodings:
+                    return False
+        return self.holds(state, [expr for _, expr in self.isa.invariants])
+
+    def holds(self, state: MachineState, conditions: Sequence[Expr]) -> bool:
+        return all(self._engine.value(state, condition) for condition in conditions)
+
+    def mode(self, state: MachineState) -> int:
+        return state.scalars[self.isa.mode.element]
+
+    # -- the relation
+
+    def related(self, one: Side, two: Side, differ: frozenset[str]) -> bool:
+        """Whether the states before are the same virtual machine but for `differ`."""
+        first, second = one.before, two.before
+        same = [*self.machine.plain, self.isa.pc]
+        same += [name for name in self.machine.outside if name not in differ]
+        for name in self.machine.control:
+            moved = LOCATION in differ and name in self.machine.moving
+            if name not in differ and not moved:
+                same.append(name)
+        if any(held(first, name) != held(second, name) for name in same):
+            return False
+        if MODE not in differ and self.mode(first) != self.mode(second):
+            return False
+        if not self._banks_related(first, second, differ):
+            return False
+        if LOCATION not in differ and MEMORY not in differ and first.cells != second.cells:
+            return False
+        return self._views_related(one, two) and one.choices == two.choices
+
+    def literally_equal(self, one: Side, two: Side) -> bool:
+        """Whether the states before are equal in all but the mode."""
+        names = [e.name for e in self.isa.elements if e.name != self.isa.mode.element]
+        first, second = one.before, two.before
+        same = all(held(first, name) == held(second, name) for name in names)
+        return same and first.cells == second.cells
+
+    def _banks_related(
+        self, first: MachineState, second: MachineState, differ: frozenset[str]
+    ) -> bool:
+        modes = self.mode(first), self.mode(second)
+        seen_first, seen_second = (self.machine.visible(mode) for mode in modes)
+        swapped = swapped_members(self.machine, *modes)
+        for bank in seen_first:
+            if held(first, seen_first[bank]) != held(second, seen_second[bank]):
+                return False
+        for name in self.machine.hidden(modes[1]):
+            twin = swapped.get(name, name)
+            if (
+                name not in differ
+                and twin not in differ
+                and held(first, twin) != held(second, name)
+            ):
+                return False
+        return True
+
+    def _views_related(self, one: Side, two: Side) -> bool:
+        renamed: dict[int, int] = {}
+        back: dict[int, int] = {}
+        for address, size, access in touched(one, two):
+            mine = self._engine.look_up(one.before, address, size, access)
+            other = self._engine.look_up(two.before, address, size, access)
+            if isinstance(mine, Trapped) or isinstance(other, Trapped):
+                if not (isinstance(mine, Trapped) and isinstance(other, Trapped)):
+                    return False
+                if {mine.trap_class, other.trap_class} != {TrapClass.MEMORY}:
+                    return False
+                continue
+            for i in range(size):
+                here, there = self._cell(mine + i), self._cell(other + i)
+                if one.before.cells[here] != two.before.cells[there]:
+                    return False
+                if renamed.setdefault(here, there) != there or back.setdefault(there, here) != here:
+                    return False
+        return True
+
+    def _cell(self, address: int) -> int:
+        return address & ((1 << self.isa.memory.address_width) - 1)
+
+    # -- what happened
+
+    def result_differences(self, one: Side, two: Side) -> list[str]:
+        """Registers, pc and cells of the old view in which two retiring runs end differently."""
+        first, second = one.after, two.after
+        names = [*self.machine.plain, self.isa.pc]
+        found = [name for name in names if held(first, name) != held(second, name)]
+        seen = [self.machine.visible(self.mode(state)) for state in (first, second)]
+        for bank, member in seen[0].items():
+            if held(first, member) != held(second, seen[1][bank]):
+                found.append(bank)
+        for address, size, access in touched(one, two):
+            mine = self._engine.look_up(one.before, address, size, access)
+            other = self._engine.look_up(two.before, address, size, access)
+            if isinstance(mine, Trapped) or isinstance(other, Trapped):
+                continue
+            if any(first.cells[mine + i] != second.cells[other + i] for i in range(size)):
+                found.append(f"{self.isa.memory.name}[0x{mine:x}]")
+        return found
+
+    def different(
+        self, first: MachineState, second: MachineState, components: frozenset[str]
+    ) -> list[str]:
+        """Those of the elements that two states hold different values of."""
+        return [name for name in sorted(components) if held(first, name) != held(second, name)]
+
+    def changed(self, side: Side) -> frozenset[str]:
+        """The components that a retiring run changes."""
+        before, after = side.before, side.after
+        hidden = self.machine.hidden(self.mode(before))
+        names = [*self.machine.control, *self.machine.outside, *hidden]
+        found = {name for name in names if held(before, name) != held(after, name)}
+        if self.mode(before) != self.mode(after):
+            found.add(MODE)
+        for access in side.outcome.accesses.physical:
+            cells = (access.address + i for i in range(access.size))
+            stored = access.write and not access.walk
+            if stored and any(before.cells[c] != after.cells[c] for c in cells):
+                found.add(MEMORY)
+        return frozenset(found)
+
+    def leaves_control(self, side: Side) -> bool:
+        """PG74: it leaves mode and relocation as they were (and all other control state)."""
+        return not self.changed(side) - set(self.machine.outside)
+
+    def does_nothing(self, side: Side) -> bool:
+        """Whether a retiring run changes nothing but the pc."""
+        before, after = side.before, side.after
+        names = [e.name for e in self.isa.elements if e.name != self.isa.pc]
+        return before.cells == after.cells and all(held(before, n) == held(after, n) for n in names)
+
+
+def held(state: MachineState, name: str) -> int | list[int]:
+    """The value of an element, or the values of an array."""
+    value = state.scalars.get(name)
+    return state.arrays[name] if value is None else value
+
+
+def touched(*sides: Side) -> Iterator[tuple[int, int, Access]]:
+    """The virtual addresses that the runs name, each with size and access once."""
+    seen: set[tuple[int, int, Access]] = set()
+    for side in sides:
+        for access in side.outcome.accesses.virtual:
+            key = (access.address, access.size, access.access)
+            if key not in seen:
+                seen.add(key)
+                yield key

@@ -1,0 +1,355 @@
+"""The order in which the obligations about an instruction are asked, and what the answers mean."""
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from typing import TypeAlias
+
+from checker.answers import Answer, Classification, Components, Traps, Witness
+from checker.classes import Definitions, EscapeClauses
+from checker.components import LOCATION, MEMORY, MODE, may_differ
+from checker.obligations import Found, Obligation, Prover
+from checker.subject import ABSTRACT
+from checker.terms import Term
+from checker.witness import describe, explaining
+from spec.ir import Configuration, Expr
+
+Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
+
+YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
+
+
+class Answers:
+    """The answers to one property, by component (or set of components) and mode."""
+
+    def __init__(self) -> None:
+        self._by: dict[tuple[str, int], Answer] = {}
+
+    def note(self, component: str, mode: int, answer: Answer) -> None:
+        self._by[component, mode] = self._by.get((component, mode), NO) | answer
+
+    def of(self, component: str) -> Answer:
+        return _some(a for (name, _), a in self._by.items() if name == component)
+
+    def in_mode(self, mode: int, components: Iterable[str] | None = None) -> Answer:
+        chosen = None if components is None else set(components)
+        return _some(
+            answer
+            for (name, m), answer in self._by.items()
+            if m == mode and (chosen is None or set(name.split("+")) <= chosen)
+        )
+
+    @property
+    def any(self) -> Answer:
+        return _some(self._by.values())
+
+    def components(self) -> Components:
+        names = list(dict.fromkeys(name for name, _ in self._by))
+        return Components(
+            tuple(name for name in names if self.of(name) is YES),
+            tuple(name for name in names if self.of(name) is UNKNOWN),
+        )
+
+
+class Classifier:
+    """Asks everything about one instruction under one configuration."""
+
+    def __init__(self, prover: Prover, configuration: Configuration) -> None:
+        self.prover = prover
+        self.subject = prover.subject
+        self.machine = self.subject.machine
+        self.configuration = configuration
+        modes = dict(self.machine.isa.mode.members)
+        self.user = modes[configuration.real_mode]
+        self.virtual = [modes[name] for name in configuration.virtual_modes]
+        self.top = self.virtual[0]
+        self.scope = list(dict.fromkeys([self.user, self.top, *self.virtual]))
+        self.constraints: tuple[Expr, ...] = tuple(e for _, e in configuration.constraints)
+        operands = self.subject.chosen.text
+        instruction = self.subject.instruction.name + (f"[{operands}]" if operands else "")
+        prefix = f"{self.machine.isa.name}/{instruction}/{configuration.name}"
+        self.definitions = Definitions(self.machine, prover.replay, prefix)
+        self.witnesses: dict[str, Witness] = {}
+
+    def classification(self) -> Classification:
+        traps = self._traps(self.user, self.constraints)
+        privileged = self._privileged()
+        control = self._control()
+        behaviour, result = self._behaviour()
+        own = {LOCATION, MEMORY, *self.machine.control, *self.machine.members}
+        escape, hybrid = self._escape("escape", mirrored=True)
+        violation, hybrid_violation = self._semantic(escape, hybrid)
+        log = self.prover.log
+        return Classification(
+            instruction=self.subject.instruction.name,
+            operands=self.subject.chosen,
+            configuration=self.configuration.name,
+            traps=traps,
+            privileged=privileged,
+            control_sensitive=control.components(),
+            behaviour_sensitive=behaviour.components(),
+            result_sensitive=result.components(),
+            trap_sensitive=self._trap_sensitive(),
+            user_sensitive=control.in_mode(self.user) | behaviour.in_mode(self.user, own),
+            supervisor_sensitive=control.in_mode(self.top) | behaviour.in_mode(self.top, own),
+            user_mode_noop=self._noop(),
+            escape=escape,
+            hybrid_escape=hybrid,
+            semantic_violation=violation,
+            hybrid_semantic_violation=hybrid_violation,
+            traps_in_top=self._traps(self.top, ()),
+            witnesses=tuple(self.witnesses.values()),
+            undecided=tuple(log.undecided),
+            defects=tuple(log.defects),
+        )
+
+    def _ask(self, obligation: Obligation, property_: str, *parts: str) -> Answer:
+        """The answer; the first yes for a property gives its witness."""
+        found = self.prover.ask(obligation)
+        self._keep(found, obligation, property_, "", parts)
+        return found.answer
+
+    def _keep(
+        self,
+        found: Found,
+        obligation: Obligation,
+        property_: str,
+        clause: str,
+        components: Iterable[str] = (),
+    ) -> None:
+        key = f"{property_}/{clause}"
+        if found.case is None or key in self.witnesses:
+            return
+        differs = self.prover.shows(obligation, found.case)
+        instruction = self.subject.instruction
+        self.witnesses[key] = describe(
+            self.machine, instruction, found.case, property_, clause, tuple(components), differs
+        )
+
+    # -- traps
+
+    def _traps(self, mode: int, constraints: tuple[Expr, ...]) -> Traps:
+        trapping = self._ask(self.definitions.traps(mode, constraints), "traps")
+        retiring = self._ask(self.definitions.retires(mode, constraints), "retires")
+        match trapping, retiring:
+            case (Answer.YES, Answer.YES):
+                return Traps.SOMETIMES
+            case (Answer.YES, Answer.NO):
+                return Traps.ALWAYS
+            case (Answer.NO, Answer.YES):
+                return Traps.NEVER
+            case (Answer.NO, Answer.NO):
+                name = self.definitions.mode_name(mode)
+                where = f"in mode {name}" + (", constrained" if constraints else "")
+                prefix = self.definitions.prefix
+                self.prover.log.defects.append(f"{prefix}: neither retires nor traps {where}")
+                return Traps.UNKNOWN
+            case _:
+                return Traps.UNKNOWN
+
+    def _privileged(self) -> Answer:
+        against = self._ask(self.definitions.not_privileged(self.user, self.top), "not_privileged")
+        if against is not NO:
+            return ~against
+        obligation = self.definitions.privilege_possible(self.user, self.top)
+        possible = self.prover.ask(obligation).answer
+        if possible is NO:
+            prefix = self.definitions.prefix
+            self.prover.log.defects.append(f"{prefix}: privileged holds vacuously")
+        return possible
+
+    # -- control sensitive
+
+    def _control(self) -> Answers:
+        answers = Answers()
+        for mode in self.scope:
+            run = self.subject.run(mode, ABSTRACT)
+            if run.retires is False:
+                continue
+            for component in self._changeable(mode):
+                decided = answers.of(component) is YES
+                if decided and (mode not in (self.user, self.top) or answers.in_mode(mode) is YES):
+                    continue
+                obligation = self.definitions.control_sensitive(component, mode)
+                answer = self._ask(obligation, "control_sensitive", component)
+                answers.note(component, mode, answer)
+        return answers
+
+    def _changeable(self, mode: int) -> list[str]:
+        obligation = self.definitions.retires(mode, ())
+        return self.prover.pair(obligation, ABSTRACT).first.changeable()
+
+    # -- behaviour sensitive
+
+    def _behaviour(self) -> tuple[Answers, Answers]:
+        behaviour, result = Answers(), Answers()
+        for first, second in combinations(self.scope, 2):
+            self._two_modes(behaviour, result, first, second)
+        candidates = {mode: self._candidates(mode) for mode in self.scope}
+        for mode in self.scope:
+            self._one_mode(behaviour, result, mode, candidates[mode])
+        for answers, define in (
+            (behaviour, self.definitions.behaviour_sensitive),
+            (result, self.definitions.result_sensitive),
+        ):
+            if answers.any is NO:
+                self._joint(answers, candidates, define)
+        return behaviour, result
+
+    def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:
+        """Sensitivity on the mode alone, for one pair of modes."""
+        if behaviour.of(MODE) is YES:
+            return
+        differ = frozenset({MODE})
+        self._both(behaviour, result, differ, first, second)
+
+    def _one_mode(
+        self, behaviour: Answers, result: Answers, mode: int, candidates: list[str]
+    ) -> None:
+        """Sensitivity on each component alone, both states in one mode."""
+        for component in candidates:
+            if mode not in (self.user, self.top) and behaviour.of(component) is YES:
+                continue
+            self._both(behaviour, result, frozenset({component}), mode, mode)
+
+    def _both(
+        self, behaviour: Answers, result: Answers, differ: frozenset[str], first: int, second: int
+    ) -> None:
+        name = "+".join(sorted(differ))
+        obligation = self.definitions.behaviour_sensitive(differ, first, second)
+        answer = self._ask(obligation, "behaviour_sensitive", name)
+        behaviour.note(name, first, answer)
+        if answer is not YES and result.of(name) is not YES:
+            obligation = self.definitions.result_sensitive(differ, first, second)
+            answer = self._ask(obligation, "result_sensitive", name)
+        result.note(name, first, answer)
+
+    def _candidates(self, mode: int) -> list[str]:
+        """Components other than the mode on which runs in a mode may depend."""
+        run = self.subject.run(mode, ABSTRACT)
+        if run.retires is False:
+            return []
+        outcome, results = self.subject.supports(mode)
+        return self._depended_on(mode, outcome | results)
+
+    def _depended_on(self, mode: int, reached: int) -> list[str]:
+        """Components in a support; all that placement depends on, if it carries a mark."""
+        machine = self.machine
+        names = [*machine.control, *machine.outside, *machine.hidden(mode)]
+        start = self.subject.start(mode)
+        found = []
+        for name in names:
+            symbol = start[name]
+            if isinstance(symbol, Term) and symbol.support & reached:
+                found.append(name)
+        marked = reached & self.subject.marks or not self.subject.engines.may_abstract
+        if marked:
+            found += [n for n in names if n in machine.translation.reads and n not in found]
+        if marked or machine.moving & set(found):
+            found.append(LOCATION)
+        if marked:
+            found.append(MEMORY)
+        return found
+
+    def _joint(self, answers: Answers, candidates: dict[int, list[str]], define: Define) -> None:
+        """A smallest set of components on which the instruction depends only together."""
+        every = frozenset(c for mode in self.scope for c in candidates[mode])
+        if len(every) < 1 or len(self.scope) + len(every) < 3:
+            return
+        found = self._ask_over_modes(define, every | {MODE}) | self._ask_over_modes(define, every)
+        if found is not YES:
+            if found is UNKNOWN:
+                answers.note("+".join(sorted(every | {MODE})), self.user, UNKNOWN)
+            return
+        least = every | {MODE}
+        if self._ask_over_modes(define, every) is YES:
+            least = every
+        for component in sorted(least):
+            if len(least) > 1 and self._ask_over_modes(define, least - {component}) is YES:
+                least -= {component}
+        for mode in self._modes_of(define, least):
+            answers.note("+".join(sorted(least)), mode, YES)
+
+    def _ask_over_modes(self, define: Define, differ: frozenset[str]) -> Answer:
+        answer = NO
+        for first, second in self._mode_pairs(differ):
+            if answer is not YES:
+                answer |= self.prover.ask(define(differ, first, second)).answer
+        return answer
+
+    def _modes_of(self, define: Define, differ: frozenset[str]) -> list[int]:
+        return [
+            first
+            for first, second in self._mode_pairs(differ)
+            if self.prover.ask(define(differ, first, second)).answer is YES
+        ]
+
+    def _mode_pairs(self, differ: frozenset[str]) -> list[tuple[int, int]]:
+        if MODE in differ:
+            return list(combinations(self.scope, 2))
+        return [(mode, mode) for mode in self.scope]
+
+    # -- trap sensitive
+
+    def _trap_sensitive(self) -> Components:
+        answers = Answers()
+        if self.subject.run(self.user, ABSTRACT).retires is False:
+            return answers.components()
+        for component in self._depended_on(self.user, self.subject.supports(self.user)[0]):
+            differ = frozenset({component})
+            obligation = self.definitions.trap_sensitive(differ, self.user, self.user)
+            answers.note(component, self.user, self._ask(obligation, "trap_sensitive", component))
+        for other in self.scope:
+            if other != self.user and answers.of(MODE) is not YES:
+                obligation = self.definitions.trap_sensitive(frozenset({MODE}), self.user, other)
+                answers.note(MODE, self.user, self._ask(obligation, "trap_sensitive", MODE))
+        return answers.components()
+
+    def _noop(self) -> Answer:
+        answer = NO
+        for other in self.scope:
+            if other != self.user and answer is not YES:
+                obligation = self.definitions.user_mode_noop(self.user, other)
+                answer |= self._ask(obligation, "user_mode_noop", MODE)
+        return answer
+
+    # -- escapes
+
+    def _escape(self, property_: str, *, mirrored: bool) -> tuple[Answer, Answer]:
+        """Whether there is an escape, and whether from the least privileged virtual mode."""
+        differ = may_differ(self.configuration, self.machine, mirrored=mirrored)
+        clauses = EscapeClauses(
+            self.definitions,
+            property_,
+            self.user,
+            differ,
+            frozenset(self.configuration.passed),
+            self.constraints,
+        )
+        hybrid = escape = NO
+        for mode in reversed(self.virtual):
+            for clause, obligation in clauses.obligations(mode):
+                found = self.prover.ask(obligation)
+                if found.case is not None:
+                    first, second = (run.before for run in found.case.runs)
+                    components = explaining(self.machine, first, second, differ)
+                    self._keep(found, obligation, property_, clause, components)
+                escape |= found.answer
+                if found.answer is YES:
+                    break
+            if mode == self.virtual[-1]:
+                hybrid = escape
+            if escape is YES:
+                break
+        return escape, hybrid
+
+    def _semantic(self, escape: Answer, hybrid: Answer) -> tuple[Answer, Answer]:
+        if escape is NO or not self.configuration.mirrored:
+            return escape, hybrid
+        return self._escape("semantic_violation", mirrored=False)
+
+
+def _some(answers: Iterable[Answer]) -> Answer:
+    found = NO
+    for answer in answers:
+        found |= answer
+    return found

@@ -1,0 +1,36 @@
+"""The workers' side of a check: the only code of a check that loads the solver."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from checker.answers import Classification, Fact
+from checker.classify import classify
+from checker.efficiency import check_configuration
+from checker.invariants import check_invariants
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
+
+
+def answer(
+    setting: Setting, question: Question, skip: frozenset[str], announce: Callable[[str], None]
+) -> Classification | tuple[Fact, ...]:
+    """What `checker.schedule` calls for each task."""
+    isa, timeout_ms = setting.isa, setting.timeout_ms
+    match question:
+        case ClassesOf(configuration, instruction, operands):
+            return classify(
+                isa,
+                configuration,
+                instruction,
+                operands,
+                timeout_ms=timeout_ms,
+                skip=skip,
+                announce=announce,
+            )
+        case FactsOf(configuration):
+            return check_configuration(
+                isa, configuration, timeout_ms=timeout_ms, skip=skip, announce=announce
+            )
+        case InvariantsOf():
+            return check_invariants(isa, timeout_ms=timeout_ms, skip=skip, announce=announce)
+        case _:
+            assert_never(question)

@@ -1,0 +1,213 @@
+"""Where an oracle and the description may differ, and what the manual says about it.
+
+Each entry is something that the manual leaves to the implementation, or an error of the oracle; all
+else has to agree. Vol. I and II are the volumes of The RISC-V Instruction Set Manual.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.oracle_rv32 import Case, Snapshot, Step
+
+_COUNTERS = frozenset((0xB00, 0xB02, 0xB80, 0xB82, 0xC00, 0xC01, 0xC02, 0xC80, 0xC81, 0xC82))
+_IDENTITY = frozenset((0x301, *range(0xF11, 0xF16)))
+_ALL = 0xFFFF_FFFF
+_MPRV = 1 << 17
+_STORE_FAULTS = ("store_address_misaligned", "store_page_fault")
+_MISALIGNED = ("load_address_misaligned", "store_address_misaligned")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What our machine did in one step of a case, and in the steps before."""
+
+    case: Case
+    step: Step
+    earlier: tuple[Step, ...]
+    before: Mapping[str, int]  # the snapshot before the step
+
+    @property
+    def csr(self) -> int | None:
+        """The CSR that the instruction names, if it did not trap."""
+        return None if self.step.cause else self.step.operands.get("csr")
+
+    @property
+    def pc(self) -> int:
+        return self.before["pc"]
+
+    @property
+    def address(self) -> int:
+        """What a load or store computes from its operands."""
+        operands = self.step.operands
+        base = operands.get("rs1", 0)
+        offset = (operands.get("imm", 0) ^ 0x800) - 0x800 if not self.amo else 0
+        return ((self.before[f"x{base}"] if base else 0) + offset) & _ALL
+
+    @property
+    def stored(self) -> bool:
+        """Whether an earlier step of the case stored."""
+        return any((step.instruction or "").startswith(("S", "AMO")) for step in self.earlier)
+
+    @property
+    def amo(self) -> bool:
+        """Whether the instruction is of the A extension."""
+        return (self.step.instruction or "").startswith(("AMO", "LR.", "SC."))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`bits` says which bits of which registers may differ; None: nothing is compared from here."""
+
+    oracle: str
+    reason: str
+    bits: Callable[[Context], Mapping[str, int] | None]
+
+
+def _of_rd(context: Context, numbers: frozenset[int]) -> dict[str, int]:
+    return {f"x{context.step.operands['rd']}": _ALL} if context.csr in numbers else {}
+
+
+def _always(**bits: int) -> Callable[[Context], Mapping[str, int]]:
+    return lambda _: bits
+
+
+def _all_if(condition: Callable[[Context], bool]) -> Callable[[Context], Mapping[str, int] | None]:
+    return lambda context: None if condition(context) else {}
+
+
+def _if(condition: Callable[[Context], bool], **bits: int) -> Callable[[Context], dict[str, int]]:
+    return lambda context: bits if condition(context) else {}
+
+
+DIFFERENCES = (
+    Difference(
+        "both",
+        "what the counters count, and when, is the implementation's (Vol. II, 3.1.10)",
+        lambda context: _of_rd(context, _COUNTERS),
+    ),
+    Difference(
+        "both",
+        "identity registers are the implementation's, and misa tells of extensions left out here",
+        lambda context: _of_rd(context, _IDENTITY),
+    ),
+    Difference(
+        "spike",
+        "FS may be writable without F when there is S mode, and SD follows it (Vol. II, 3.1.6.6)",
+        _always(mstatus=0x8000_6000),
+    ),
+    Difference(
+        "spike",
+        "Spike keeps FIOM at 0 (Vol. II, 3.1.18 allows that only without paging); nothing shows it",
+        _always(menvcfg=1, senvcfg=1),
+    ),
+    Difference(
+        "spike",
+        "medeleg has bits for causes 18 and 19, newer than the version described",
+        _always(medeleg=0xC_0000),
+    ),
+    Difference(
+        "qemu",
+        "QEMU without AIA takes the interrupt with the lowest number; the order is MEI, MSI, MTI, "
+        "SEI, SSI, STI (Vol. II, 3.1.9)",
+        _all_if(lambda c: c.step.interrupt and (c.before["mip"] & c.before["mie"]).bit_count() > 1),
+    ),
+    Difference(
+        "qemu",
+        "after EBREAK xtval is 0 or the address of the instruction (Vol. II, 3.1.16)",
+        _if(lambda c: c.step.cause == "breakpoint", mtval=_ALL, stval=_ALL),
+    ),
+    Difference(
+        "qemu",
+        "QEMU puts the address of the jump into xtval; it is that of its target (Vol. II, 3.1.16)",
+        _if(lambda c: c.step.cause == "instruction_address_misaligned", mtval=_ALL, stval=_ALL),
+    ),
+    Difference(
+        "qemu",
+        "QEMU leaves MPRV set; MRET and SRET to a mode less than M clear it (Vol. II, 3.1.6.3)",
+        _if(lambda c: c.step.instruction in ("MRET", "SRET"), mstatus=_MPRV),
+    ),
+    Difference(
+        "qemu",
+        "QEMU reports the load of an AMO; its faults are those of a store (Vol. II, table 3.6)",
+        _all_if(lambda c: c.amo and c.step.cause in _STORE_FAULTS),
+    ),
+    Difference(
+        "qemu",
+        "QEMU does misaligned loads and stores, as it may (Vol. I, 2.6)",
+        _all_if(lambda c: not c.amo and c.step.cause in _MISALIGNED),
+    ),
+    Difference(
+        "qemu",
+        "an SC that fails for lack of a reservation does not look at the page; it may not retire "
+        "unless it passes the permission checks (Vol. I, 8.2)",
+        _all_if(lambda c: c.step.instruction == "SC.W" and c.step.cause in _STORE_FAULTS),
+    ),
+    Difference(
+        "qemu",
+        "QEMU's SC fails if a store of this hart changed the word since the LR: any SC outside a "
+        "constrained loop may fail (Vol. I, 8.3)",
+        _all_if(lambda c: c.step.instruction == "SC.W" and c.stored),
+    ),
+    Difference(
+        "qemu",
+        "QEMU has one TLB for fetches in M mode and for loads and stores under MPRV, which must not "
+        "affect each other (Vol. II, 3.1.6.3): data in the page of the code",
+        _all_if(lambda c: c.before["mstatus"] & _MPRV != 0 and c.address >> 12 == c.pc >> 12),
+    ),
+    Difference(
+        "qemu",
+        "QEMU keeps the low bits of xepc; they are 0 when IALIGN is 32 (Vol. II, 3.1.14)",
+        _always(mepc=3, sepc=3),
+    ),
+    Difference(
+        "qemu",
+        "QEMU stores MPP = 2, which is no mode; WARL (Vol. II, 3.1.6.1)",
+        lambda c: (
+            {"mstatus": 1 << 12} if c.csr == 0x300 and not c.step.after["mstatus"] >> 11 & 3 else {}
+        ),
+    ),
+    Difference(
+        "qemu",
+        "QEMU ignores a write of xtvec with a reserved MODE: WARL (Vol. II, 3.1.7)",
+        lambda c: {"mtvec": _ALL} if c.csr == 0x305 else {"stvec": _ALL} if c.csr == 0x105 else {},
+    ),
+    Difference(
+        "qemu",
+        "fields of extensions that are left out here: VS and SD, the hypervisor's interrupts and "
+        "exceptions, cache blocks, hardware performance counters",
+        _always(
+            mstatus=0x8000_0600,
+            mie=0x2444,
+            mip=0x2444,
+            mideleg=0x2444,
+            medeleg=0xF0_0C00,
+            menvcfg=0xF0,
+            senvcfg=0xF0,
+            mcounteren=_ALL & ~7,
+            scounteren=_ALL & ~7,
+            mcountinhibit=_ALL & ~5,
+        ),
+    ),
+)
+
+
+def allowed(oracle: str, context: Context) -> dict[str, int] | None:
+    """The bits that may differ after the step, by register; None if nothing is to be compared."""
+    bits: dict[str, int] = {}
+    for difference in DIFFERENCES:
+        if difference.oracle in (oracle, "both"):
+            found = difference.bits(context)
+            if found is None:
+                return None
+            for name, mask in found.items():
+                bits[name] = bits.get(name, 0) | mask
+    return bits
+
+
+def differing(ours: Snapshot, theirs: Snapshot, may: Mapping[str, int]) -> list[str]:
+    """What differs, in words."""
+    return [
+        f"{name} is {value:#x} here and {theirs[name]:#x} there"
+        for name, value in ours.items()
+        if (value ^ theirs[name]) & ~may.get(name, 0)
+    ]

@@ -1,0 +1,168 @@
+"""QEMU's `virt` machine as an oracle for RV32, through its GDB stub.
+
+QEMU sets A and D bits by itself, so `prepared` gives every leaf of a case's page tables both.
+"""
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from tests.gdb_remote import QemuGdb
+from tests.oracle_rv32 import (
+    CSR_NUMBERS,
+    DATA_PAGES,
+    HARNESS_PAGE,
+    PAGE_BYTES,
+    WATCHED_PAGES,
+    Case,
+    Snapshot,
+    background_word,
+)
+
+PROGRAM = "qemu-system-riscv32"
+_ABSENT = ("pmp", "c", "f", "d", "h", "v", "zba", "zbb", "zbc", "zbs", "sstc")
+_CPU = "rv32," + ",".join(f"{extension}=false" for extension in _ABSENT)
+_ARGUMENTS = ["-M", "virt", "-bios", "none", "-m", "32M", "-cpu", _CPU]
+_NAMES = (
+    ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1"]
+    + [f"a{n}" for n in range(8)]
+    + [f"s{n}" for n in range(2, 12)]
+    + [f"t{n}" for n in range(3, 7)]
+)
+_SW_A1_A0 = 0x00B52023
+_SC_A0 = 0x1805252F  # sc.w a0, zero, (a0)
+_CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
+_V, _RWX, _A, _D = 1, 0b1110, 1 << 6, 1 << 7
+
+Answer = tuple[list[Snapshot], dict[int, int]]
+"""The snapshot after each step, and the words of watched pages that differ from before."""
+
+
+def prepared(case: Case) -> Case:
+    """The case with A and D set in every leaf entry of its page tables."""
+    memory = {
+        a: w | _A | _D if not _watched(a) and w & _V and w & _RWX else w
+        for a, w in case.memory.items()
+    }
+    return replace(case, memory=memory)
+
+
+class Qemu:
+    """One emulator; `answer` runs a case."""
+
+    def __init__(self) -> None:
+        self._gdb = QemuGdb(PROGRAM, _ARGUMENTS)
+        self._pages = {
+            page: b"".join(
+                background_word(page + at).to_bytes(4, "little") for at in range(0, PAGE_BYTES, 4)
+            )
+            for page in WATCHED_PAGES
+        }
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._gdb.close()
+
+    def answer(self, case: Case) -> Answer:
+        """What QEMU does. No step may go to sleep."""
+        gdb = self._gdb
+        self._signals(case.before["mip"])
+        for address, word in case.memory.items():
+            gdb.write_memory(address, word.to_bytes(4, "little"))
+        registers = {_NAMES[index]: case.before[f"x{index}"] for index in range(1, 32)}
+        csrs = {name: case.before[name] for name in CSR_NUMBERS}
+        state = {"priv": case.before["priv"], "pc": case.before["pc"]}
+        gdb.write_many(
+            {"priv": 3, "mie": 0, "menvcfgh": 0, "satp": 0}
+        )  # another satp flushes the TLB
+        gdb.write_many({**csrs, **registers, **state})
+        snapshots = []
+        for _ in range(case.steps):
+            if not gdb.step():
+                self._restart()
+                raise AssertionError("QEMU sleeps, our machine does not")
+            snapshots.append(self._snapshot())
+        return snapshots, self._changes(case)
+
+    def sleeps(self, case: Case) -> bool:
+        """Whether the first step goes to sleep; the emulator is replaced if so."""
+        try:
+            self.answer(case)
+        except AssertionError:
+            return True
+        return False
+
+    def _begin(self) -> None:
+        self._gdb.use_physical_memory(True)
+        self._gdb.take_interrupts_while_stepping()
+        for index, word in enumerate((_SW_A1_A0, _SC_A0)):
+            self._gdb.write_memory(HARNESS_PAGE + 4 * index, word.to_bytes(4, "little"))
+        for page in DATA_PAGES:
+            self._gdb.write_memory(page, self._pages[page])
+        self._signals_up = -1
+
+    def _restart(self) -> None:
+        self._gdb.restart()
+        self._begin()
+
+    def _signals(self, pending: int) -> None:
+        """Set MSIP and MTIP by stores, and let an SC drop any reservation."""
+        self._gdb.write_many({"priv": 3, "mstatus": 0, "mie": 0})
+        self._gdb.write_many({"a0": DATA_PAGES[0], "pc": HARNESS_PAGE + 4})
+        assert self._gdb.step()
+        if pending & 0x88 == self._signals_up:
+            return
+        self._signals_up = pending & 0x88
+        timer = 0 if pending & 0x80 else 0xFFFF_FFFF
+        stores = {_CLINT_MSIP: pending >> 3 & 1, _CLINT_MTIMECMP: timer, _CLINT_MTIMECMP + 4: timer}
+        for address, word in stores.items():
+            self._gdb.write_many({"a0": address, "a1": word, "pc": HARNESS_PAGE})
+            assert self._gdb.step()
+
+    def _snapshot(self) -> Snapshot:
+        mode = self._gdb.read("priv")
+        self._gdb.write("priv", 3)  # TVM would hide satp
+        values = self._gdb.read_many(["pc", *_NAMES[1:], *CSR_NUMBERS])
+        self._gdb.write("priv", mode)
+        values["priv"] = mode
+        for index, name in enumerate(_NAMES):
+            if index:
+                values[f"x{index}"] = values.pop(name)
+        return values
+
+    def _changes(self, case: Case) -> dict[int, int]:
+        """What the case changed; puts the background back."""
+        changed: dict[int, int] = {}
+        for page, content in self._pages.items():
+            now = self._gdb.read_memory(page, PAGE_BYTES)
+            if now == content:
+                continue
+            for at in range(0, PAGE_BYTES, 4):
+                rest = content[at : at + 4]
+                before = case.memory.get(page + at, int.from_bytes(rest, "little"))
+                self._compare(page + at, now[at : at + 4], before, rest, changed)
+        for address in case.memory:
+            if not _watched(address):
+                word = self._gdb.read_memory(address, 4)
+                self._compare(address, word, case.memory[address], bytes(4), changed)
+        return changed
+
+    def _compare(
+        self, address: int, now: bytes, before: int, rest: bytes, changed: dict[int, int]
+    ) -> None:
+        if int.from_bytes(now, "little") != before:
+            changed[address] = int.from_bytes(now, "little")
+        if now != rest:
+            self._gdb.write_memory(address, rest)
+
+
+def _watched(address: int) -> bool:
+    return any(page <= address < page + PAGE_BYTES for page in WATCHED_PAGES)

