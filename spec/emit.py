@@ -311,10 +311,12 @@ class Emitter(Folding):
         self._probes.pop()
         self._calls = calls
         self.go(path, out)
-        if len(answers) == 1:
+        if len(answers) == 1 and not self.chooses:
             return answers.pop()
         routine.body.insert(0, Do("mark = len(LOG)"))
         self.out.append(routine)
+        if self.chooses:
+            self.out.append(Do(routine.name))  # for the choices that it takes
         return routine.name
 
     def choose(self, width: int) -> Value:

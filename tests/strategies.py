@@ -233,9 +233,9 @@ def _statement(draw: Draw, scope: Scope, depth: int) -> list[Stmt]:
             width = draw(widths)
             return [Choose(declare(width), width)]
         case 14:
-            address = value(scope.address_width)
+            address, m = value(scope.address_width), mode()
             access = draw(st.sampled_from((Access.READ, Access.FETCH)))
-            return [Load(declare(bits), address, bits, access, mode())]
+            return [Load(declare(bits), address, bits, access, m)]
         case 15:
             return [Store(value(scope.address_width), value(bits), bits, mode())]
         case 16:
