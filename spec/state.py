@@ -21,7 +21,8 @@ class Cells:
     __slots__ = ("edits", "mask", "owned", "page_cells", "page_shift", "pages", "value_mask")
 
     def __init__(self, memory: Memory) -> None:
-        self.page_cells = BYTE_PAGE_CELLS if memory.cell_width <= 8 else WIDE_PAGE_CELLS
+        page_cells = BYTE_PAGE_CELLS if memory.cell_width <= 8 else WIDE_PAGE_CELLS
+        self.page_cells = min(page_cells, 1 << memory.address_width)
         self.page_shift = self.page_cells.bit_length() - 1
         self.mask = (1 << memory.address_width) - 1
         self.value_mask = (1 << memory.cell_width) - 1
