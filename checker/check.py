@@ -144,7 +144,7 @@ def _questions(
     """The questions about the whole first: they take longest."""
     questions: list[Question] = []
     if not partial:
-        questions += [InvariantsOf()] if isa.invariants else []
+        questions.append(InvariantsOf())
         questions += [FactsOf(configuration) for configuration in configurations]
     questions += [
         ClassesOf(configuration, instruction, operands)

@@ -143,7 +143,7 @@ def _lasting(result: Done | Failed, answer: Answered) -> bool:
         return False
     if isinstance(answer, Classification):
         return not any(u.reason.startswith(TIME_OUT) for u in answer.undecided)
-    return not any(f.answer is Answer.UNKNOWN and TIME_OUT in f.reason for f in answer)
+    return all(f.answer is not Answer.UNKNOWN for f in answer)
 
 
 def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
@@ -176,9 +176,7 @@ def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
                 Fact("constraints are satisfiable", Answer.UNKNOWN, reason),
             )
         case InvariantsOf():
-            return tuple(
-                Fact(f"invariant {text}", Answer.UNKNOWN, reason) for text, _ in isa.invariants
-            )
+            return (Fact("invariants", Answer.UNKNOWN, reason),)
         case _:
             assert_never(question)
 

@@ -34,7 +34,10 @@ class FactsOf:
 
 @dataclass(frozen=True, slots=True)
 class InvariantsOf:
-    """Whether reset, every instruction, trap and interrupt keep the invariants."""
+    """Whether reset, every instruction, trap and interrupt keep the invariants.
+
+    That an element holds a member of its enumeration type is one, so there may always be some.
+    """
 
     @property
     def name(self) -> str:

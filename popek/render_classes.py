@@ -6,6 +6,7 @@ from checker.answers import Answer, Components
 from checker.report import InstructionReport
 from popek.table import table
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _ORDER = ("always", "sometimes", "never", "unknown")
 
 
@@ -15,24 +16,35 @@ def render_classes(instructions: Sequence[InstructionReport], real_mode: str) ->
     for each in instructions:
         key = (each.traps.value, each.privileged.value, sensitivity(each))
         rows.setdefault(key, []).append(each)
-    ordered = sorted(rows, key=lambda key: (key[2] == "innocuous", _ORDER.index(key[0])))
+    ordered = sorted(rows, key=lambda key: (key[2].startswith("innocuous"), _ORDER.index(key[0])))
     head = ("instructions", f"traps in {real_mode}", "privileged", "sensitive to")
     body = [(" ".join(_names(rows[key])), *key) for key in ordered]
-    return "\n".join(table([head, *body], (44, 20, 10, 40))) + "\n"
+    lines = table([head, *body], (48, 20, 10, 40))
+    return "\n".join(lines).replace(_NO_BREAK, " ") + "\n"
 
 
 def sensitivity(each: InstructionReport) -> str:
-    """All kinds of sensitivity with their components; `innocuous` if there are none."""
+    """All kinds of sensitivity with their components; `innocuous` if there are none.
+
+    A result that depends on a component is not repeated where the behaviour does.
+    """
+    behaviour = each.behaviour_sensitive
+    result = Components(
+        tuple(n for n in each.result_sensitive.names if n not in behaviour.names),
+        tuple(n for n in each.result_sensitive.undecided if n not in behaviour.undecided),
+    )
     kinds = (
         ("control", each.control_sensitive),
-        ("behaviour", each.behaviour_sensitive),
-        ("result", each.result_sensitive),
+        ("behaviour", behaviour),
+        ("result", result),
         ("trap", each.trap_sensitive),
     )
     parts = [f"{kind}: {_components(found)}" for kind, found in kinds if _speaks(found)]
     if each.user_mode_noop is Answer.YES:
         parts.append("user-mode no-op")
-    return "; ".join(parts) or "innocuous"
+    if each.innocuous is Answer.YES:
+        parts.insert(0, "innocuous")
+    return "; ".join(parts) or "undecided"
 
 
 def label(instruction: str, operands: str) -> str:
@@ -68,4 +80,4 @@ def _abbreviated(names: Iterable[str]) -> list[str]:
 
 
 def _names(group: Sequence[InstructionReport]) -> list[str]:
-    return [label(each.instruction, each.operands) for each in group]
+    return [label(e.instruction, e.operands).replace(" ", _NO_BREAK) for e in group]

@@ -2,12 +2,12 @@
 
 import textwrap
 
-from checker.answers import Answer, Run, Witness
+from checker.answers import Answer, Run, Traps, Witness
 from checker.report import Explanation, InstructionReport
 from popek.console import PLAIN, Palette
 from popek.definitions import DEFINITIONS, Definition
 from popek.render_classes import label, sensitivity
-from popek.render_witness import WIDTH, outcome, render_witness
+from popek.render_witness import WIDTH, decisive, outcome, render_witness
 
 _NEGATED = "not_"
 
@@ -23,7 +23,7 @@ def render_explanation(explanation: Explanation, palette: Palette = PLAIN) -> st
     ]
     for row in explanation.rows:
         parts.append(_classes(row, configuration.real_mode, palette))
-        parts += [_evidence(witness, palette) for witness in row.witnesses]
+        parts += [_evidence(w, palette) for w in row.witnesses if _tells(w, row)]
         if not row.witnesses and row.innocuous is Answer.YES:
             parts.append(_definition(DEFINITIONS["innocuous"], "", palette))
         parts += [_paragraph(f"undecided: {u.obligation}: {u.reason}") for u in row.undecided]
@@ -33,7 +33,7 @@ def render_explanation(explanation: Explanation, palette: Palette = PLAIN) -> st
 def finding(witness: Witness) -> str:
     """What the witness shows, in one sentence."""
     first, last = witness.runs[0], witness.runs[-1]
-    names = ", ".join(witness.differs)
+    names = ", ".join(decisive(witness) or dict.fromkeys(witness.differs))
     only = " and ".join(witness.components)
     match witness.property, witness.clause:
         case "control_sensitive", _:
@@ -46,16 +46,19 @@ def finding(witness: Witness) -> str:
         case (("behaviour_sensitive" | "result_sensitive"), _):
             return (
                 f"The states differ only in {only}. In both it {outcome(first)}, "
-                f"but {names} end up different."
+                f"and it leaves {names} different."
             )
         case "user_mode_noop", _:
             return f"In {first.mode} nothing happens; in {last.mode} it changes {names or only}."
         case "not_privileged", _:
             return _not_privileged(first, last)
-        case (("escape" | "semantic_violation"), clause):
+        case (
+            ("escape" | "semantic_violation" | "hybrid_escape" | "hybrid_semantic_violation"),
+            clause,
+        ):
             return _escape(clause, first, last, names or only)
         case _:
-            return f"In {first.mode} it {outcome(first)}; in {last.mode} it {outcome(last)}."
+            return f"In {first.mode} it {outcome(first)}."
 
 
 def _escape(clause: str, first: Run, last: Run, names: str) -> str:
@@ -110,10 +113,15 @@ def _classes(row: InstructionReport, real_mode: str, palette: Palette) -> str:
     return "\n".join([name, *lines]) + "\n"
 
 
+def _tells(witness: Witness, row: InstructionReport) -> bool:
+    """A run that just retires or traps is told only where both can happen."""
+    return witness.property not in ("retires", "traps") or row.traps is Traps.SOMETIMES
+
+
 def _evidence(witness: Witness, palette: Palette) -> str:
     negated = witness.property.startswith(_NEGATED)
     definition = DEFINITIONS.get(witness.property.removeprefix(_NEGATED))
-    text = ""
+    text = palette.paint(f"it {witness.property}", "bold") + "\n"
     if definition is not None:
         on = "" if negated else " and ".join(witness.components)
         title = f"not {definition.title}" if negated else definition.title

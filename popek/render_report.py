@@ -25,7 +25,8 @@ _STYLES = {Answer.YES: "green", Answer.NO: "red", Answer.UNKNOWN: "yellow"}
 def render_report(report: Report, palette: Palette = PLAIN) -> str:
     """Everything a designer asked for, the shortest useful form; ends in a newline."""
     parts = [f"{palette.paint(report.isa, 'bold')}  {report.title}\n"]
-    parts += [_configuration(c, palette) for c in report.configurations]
+    shown: dict[str, str] = {}  # tables of classes, with the first configuration that has each
+    parts += [_configuration(c, palette, shown) for c in report.configurations]
     if report.facts:
         parts.append(_facts("invariants", report.facts, palette))
     if report.claims:
@@ -42,23 +43,26 @@ def answer(value: Answer, palette: Palette) -> str:
     return palette.paint(value.value, _STYLES[value])
 
 
-def _configuration(configuration: ConfigurationReport, palette: Palette) -> str:
+def _configuration(
+    configuration: ConfigurationReport, palette: Palette, shown: dict[str, str]
+) -> str:
     modes = ", ".join(configuration.virtual_modes)
     head = palette.paint(f"configuration {configuration.name}", "bold")
     parts = [f"{head}: {modes} as {configuration.real_mode}\n"]
     if not configuration.partial:
         parts[0] += _verdicts(configuration, palette) + _why(configuration)
+    classes = render_classes(configuration.instructions, configuration.real_mode)
+    first = shown.setdefault(classes, configuration.name)
+    same = first != configuration.name
     parts.append(
-        palette.paint("classes", "bold")
-        + "\n"
-        + render_classes(configuration.instructions, configuration.real_mode)
+        palette.paint("classes", "bold") + (f": as in {first}\n" if same else f"\n{classes}")
     )
     parts += [_undecided(configuration)] if _undecided(configuration) else []
     if configuration.escapes:
         parts.append(palette.paint("escapes", "bold") + "\n" + _escapes(configuration, palette))
     if configuration.letter_counterexamples and not configuration.escapes:
-        shown = configuration.letter_counterexamples
-        parts.append(palette.paint("what the letter counts", "bold") + "\n" + _letter(shown))
+        counted = _letter(configuration.letter_counterexamples)
+        parts.append(palette.paint("what the letter counts", "bold") + "\n" + counted)
     sections = (
         ("what the letter misses", [_sentence(r) for r in configuration.letter_misses]),
         ("assumptions", configuration.assumptions),
@@ -91,26 +95,31 @@ def _verdicts(configuration: ConfigurationReport, palette: Palette) -> str:
 
 
 def _why(configuration: ConfigurationReport) -> str:
-    """One line per verdict that is not yes, theorems with the same reasons together."""
+    """One line per verdict that is not yes, theorems with the same causes together."""
     lines: list[str] = []
     for kind in VerdictKind:
-        groups: dict[tuple[Answer, tuple[Reason, ...]], list[int]] = {}
+        groups: dict[tuple[Answer, str], list[str]] = {}
         for number, _ in _THEOREMS:
             verdict = configuration.verdict(kind, number)
             if verdict.answer is not Answer.YES:
-                groups.setdefault((verdict.answer, verdict.reasons), []).append(number)
-        for (value, reasons), numbers in groups.items():
-            theorems = "Theorem" + "s" * (len(numbers) > 1) + " " + " and ".join(map(str, numbers))
-            because = "; ".join(_causes(reasons)) or "no reason was given"
-            text = f"{kind.value}, {theorems}: {value.value}, because of {because}"
-            lines += _wrapped(text, "  ")
+                causes = "; ".join(_causes(verdict.reasons)) or "what is undecided"
+                groups.setdefault((verdict.answer, causes), []).append(str(number))
+        for (value, causes), numbers in groups.items():
+            theorems = "Theorem" + "s" * (len(numbers) > 1) + " " + _enumerated(numbers)
+            lines += _wrapped(f"{kind.value}, {theorems}: {value.value}, because of {causes}", "  ")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
+def _enumerated(words: Sequence[str]) -> str:
+    """`1`, `1 and 2`, `1, 2 and 3`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _causes(reasons: Sequence[Reason]) -> list[str]:
-    instructions = [label(r.instruction, r.operands) for r in reasons if r.instruction]
-    whole = [r.sentence for r in reasons if not r.instruction]
-    return ([" ".join(instructions)] if instructions else []) + whole
+    instructions = dict.fromkeys(label(r.instruction, r.operands) for r in reasons if r.instruction)
+    whole = dict.fromkeys(r.sentence for r in reasons if not r.instruction)
+    return ([", ".join(instructions)] if instructions else []) + list(whole)
 
 
 def _escapes(configuration: ConfigurationReport, palette: Palette) -> str:

@@ -39,28 +39,57 @@ def outcome(run: Run) -> str:
     return {"retire": "retires", "wait": "waits"}[run.outcome]
 
 
+def decisive(witness: Witness) -> tuple[str, ...]:
+    """The values that make it a witness; of an array that differs, the elements that do."""
+    names = []
+    for name in dict.fromkeys(value.name for run in witness.runs for value in run.values):
+        if name in witness.differs or (
+            name.partition("[")[0] in witness.differs and _varies(witness, name)
+        ):
+            names.append(name)
+    return tuple(names)
+
+
+def _varies(witness: Witness, name: str) -> bool:
+    """Whether a run changes the value, or two runs leave it different."""
+    found = [value for run in witness.runs for value in run.values if value.name == name]
+    if len(witness.runs) == 1:
+        return any(value.before != value.after for value in found)
+    return len(found) < len(witness.runs) or len({value.after for value in found}) > 1
+
+
 def _limits(witness: Witness) -> tuple[int, ...]:
     return (1, 24, *(60 for _ in witness.runs))
 
 
 def _rows(witness: Witness, show: Show) -> list[tuple[str, ...]]:
     runs = witness.runs
-    rows = [("", "", *(f"in {run.mode}" for run in runs))]
+    marked = decisive(witness)
+    rows = [("", "", *_heads(witness))]
     values = [{value.name: value for value in run.values} for run in runs]
     names = dict.fromkeys(name for run in values for name in run)
     for name in names:
-        mark = "*" if name in witness.differs else ""
+        mark = "*" if name in marked else ""
         rows.append((mark, name, *(_cell(run.get(name), show) for run in values)))
     if any(run.choices for run in runs):
         chosen = ("; ".join(f"0x{choice:X}" for choice in run.choices) for run in runs)
         rows.append(("", "(left open)", *chosen))
-    rows.append(("", "outcome", *(outcome(run) for run in runs)))
+    mark = "*" if len({(run.outcome, run.trap_class) for run in runs}) > 1 else ""
+    rows.append((mark, "outcome", *(outcome(run) for run in runs)))
     return rows
+
+
+def _heads(witness: Witness) -> list[str]:
+    """What each run is: of an escape, the first is the real machine's, the second the virtual."""
+    modes = [f"in {run.mode}" for run in witness.runs]
+    if len(modes) == 2 and witness.property.endswith(("escape", "violation")):
+        return [f"real machine, {modes[0]}", f"virtual machine, {modes[1]}"]
+    return modes
 
 
 def _cell(value: Value | None, show: Show) -> str:
     if value is None:
-        return ""
+        return "unchanged"
     before = show(value.before, value.width)
     if value.before == value.after:
         return before

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from spec.form import ANY
 from spec.ir import FieldType, Instruction, Isa
 from spec.layout import Choice, FieldBits, FixedBits, Layout, Layouts, OperandPart, width_of
 from spec.reading import Reading, begin
@@ -224,7 +225,7 @@ class Codec:
             if alternative is None:
                 raise ValueError(f"{instruction.name}: `{part.path}` has no alternative {tag} here")
             choices.append(Choice(part.path, part.operand, alternative))
-            layout = self.layouts.choose(layout, part, alternative, {})
+            layout = self.layouts.choose(layout, part, alternative, ANY)
         return layout, choices
 
     def _problem(

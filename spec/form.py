@@ -9,14 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import cached_property
-from typing import TypeAlias
+from itertools import product
+from typing import NamedTuple, TypeAlias
 
 from spec.concrete import Concrete
 from spec.evaluate import evaluate
 from spec.ir import (
+    Compare,
+    CompareOp,
     Expr,
     FieldPiece,
     FieldType,
+    Literal,
     Local,
     OperandPiece,
     OperandRef,
@@ -28,9 +32,20 @@ TAIL = "tail"
 """The part of an operand that follows at the end of the instruction."""
 
 Cube: TypeAlias = Mapping[str, tuple[int, int]]
-"""For some parameters, a mask and the value that the parameter has there."""
+"""For some plain parameters, a mask and the value that the parameter has there."""
+
+
+class Case(NamedTuple):
+    """Values of parameters: fixed bits of some, and for some operands the tags that are left."""
+
+    bits: Cube
+    tags: Mapping[str, tuple[int, ...]]
+
+
+ANY = Case({}, {})
 
 _CUBE_BITS = 6  # conditions on more encoded bits stay to be tested
+_TAGS = 64  # likewise on more combinations of alternatives
 _DOMAIN = Concrete()
 
 
@@ -54,6 +69,16 @@ class Condition:
         return bool(
             evaluate(self.expr, _DOMAIN, lambda name: fields.get(scope + name, 0), _no_state)
         )
+
+    def literals(self) -> set[int] | None:
+        """Numbers such that the condition, on one field, treats all others alike.
+
+        None if the field occurs other than compared (`==`, `!=`) with a number.
+        """
+        if self.values is not None:
+            return set(self.values)
+        assert self.expr is not None
+        return _literals(self.expr)
 
     def within(self, scope: str) -> "Condition":
         """The same condition on the fields of an alternative."""
@@ -111,40 +136,76 @@ class Form:
 
     @cached_property
     def small(self) -> tuple[Condition, ...]:
-        """The conditions that `cubes` decides."""
+        """The conditions that `cases` decides."""
         return tuple(c for c in self.conditions if self._is_small(c))
 
     @cached_property
     def large(self) -> tuple[Condition, ...]:
-        """The conditions that `cubes` leaves open."""
+        """The conditions that `cases` leaves open."""
         return tuple(c for c in self.conditions if not self._is_small(c))
 
     @cached_property
-    def cubes(self) -> tuple[Cube, ...]:
-        """Disjoint sets of field bits that together are what the small conditions allow."""
-        cubes: list[dict[str, tuple[int, int]]] = [{}]
+    def cases(self) -> tuple[Case, ...]:
+        """Disjoint cases that together are what the small conditions allow."""
+        cases = [ANY]
         for condition in self.small:
-            cubes = [
+            cases = [
                 both
-                for one in self._cover(condition)
-                for other in cubes
+                for one in self._cases(condition)
+                for other in cases
                 if (both := _meet(one, other)) is not None
             ]
-        return tuple(cubes)
+        return tuple(cases)
 
     def _is_small(self, condition: Condition) -> bool:
-        if any(name not in self.encoded for name in condition.names):
-            return False  # it depends on an operand
-        return sum(self.encoded[name].bit_count() for name in condition.names) <= _CUBE_BITS
+        width = 0
+        combinations = 1
+        for name in condition.names:
+            operand = self._operand_of_tag(name)
+            if operand is not None:
+                combinations *= len(operand.tags)
+            elif name in self.encoded:
+                width += self.encoded[name].bit_count()
+            else:
+                return False  # it depends on what is inside an operand
+        return width <= _CUBE_BITS and combinations <= _TAGS
 
-    def _cover(self, condition: Condition) -> list[dict[str, tuple[int, int]]]:
+    def _operand_of_tag(self, name: str) -> OperandRef | None:
+        """The operand parameter whose tag has this name."""
+        parameter = name.removesuffix(".tag")
+        type_ = self.types.get(parameter) if parameter != name else None
+        return type_ if isinstance(type_, OperandRef) else None
+
+    def _cases(self, condition: Condition) -> list[Case]:
+        """Disjoint cases in which a small condition holds."""
+        operands = {n: ref for n in condition.names if (ref := self._operand_of_tag(n)) is not None}
+        plain = [name for name in condition.names if name not in operands]
         places = [
             (name, bit)
-            for name in condition.names
+            for name in plain
             for bit in range(self.encoded[name].bit_length() - 1, -1, -1)
             if self.encoded[name] >> bit & 1
         ]
-        return list(_cover(condition, places, dict.fromkeys(condition.names, 0), 0))
+        found: list[tuple[list[Cube], list[tuple[int, ...]]]] = []  # cubes, tags that have them
+        for tags in product(*(ref.tags for ref in operands.values())):
+            fields = {**dict.fromkeys(plain, 0), **dict(zip(operands, tags, strict=True))}
+            cubes: list[Cube] = list(_cover(condition, places, fields, 0))
+            same = next((together for known, together in found if known == cubes), None)
+            if same is not None and len(operands) == 1:
+                same.append(tags)
+            else:
+                found.append((cubes, [tags]))
+        return [
+            Case(
+                cube,
+                {
+                    name.removesuffix(".tag"): tuple(sorted({tags[i] for tags in together}))
+                    for i, name in enumerate(operands)
+                },
+            )
+            for cubes, together in found
+            for cube in cubes
+        ]
 
 
 def _cover(
@@ -173,17 +234,38 @@ def _cover(
             yield {**inner, name: (mask | 1 << bit, value | chosen << bit)}
 
 
-def _meet(
-    one: dict[str, tuple[int, int]], other: dict[str, tuple[int, int]]
-) -> dict[str, tuple[int, int]] | None:
-    """The common part of two cubes, or None if they have none."""
-    met = dict(other)
-    for name, (mask, value) in one.items():
-        other_mask, other_value = met.get(name, (0, 0))
+def _meet(one: Case, other: Case) -> Case | None:
+    """The common part of two cases, or None if they have none."""
+    bits = dict(other.bits)
+    for name, (mask, value) in one.bits.items():
+        other_mask, other_value = bits.get(name, (0, 0))
         if (value ^ other_value) & mask & other_mask:
             return None
-        met[name] = (mask | other_mask, value | other_value)
-    return met
+        bits[name] = (mask | other_mask, value | other_value)
+    tags = dict(other.tags)
+    for name, left in one.tags.items():
+        tags[name] = tuple(tag for tag in left if tag in tags.get(name, left))
+        if not tags[name]:
+            return None
+    return Case(bits, tags)
+
+
+def _literals(expr: Expr) -> set[int] | None:
+    match expr:
+        case Local():
+            return None
+        case Compare(CompareOp.EQ | CompareOp.NE, Local(), Literal(value)):
+            return {value}
+        case Compare(CompareOp.EQ | CompareOp.NE, Literal(value), Local()):
+            return {value}
+        case _:
+            found: set[int] = set()
+            for child in _children(expr):
+                told = _literals(child)
+                if told is None:
+                    return None
+                found |= told
+            return found
 
 
 def ones(width: int) -> int:
@@ -195,5 +277,11 @@ def _locals(expr: Expr) -> set[str]:
     """The names of the locals that occur in an expression."""
     if isinstance(expr, Local):
         return {expr.name}
-    children = (getattr(expr, part.name) for part in dataclass_fields(expr))
-    return {name for child in children if isinstance(child, Expr) for name in _locals(child)}
+    return {name for child in _children(expr) for name in _locals(child)}
+
+
+def _children(expr: Expr) -> Iterator[Expr]:
+    for part in dataclass_fields(expr):
+        child = getattr(expr, part.name)
+        if isinstance(child, Expr):
+            yield child

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, assert_never
 
-from spec.form import TAIL, Cube, Form, ones
+from spec.form import ANY, TAIL, Case, Form, ones
 from spec.ir import (
     Alternative,
     BitsPiece,
@@ -129,15 +129,15 @@ class Layouts:
         return self._forms[choice.operand, choice.alternative.tag]
 
     def starts(self, instruction: Instruction) -> tuple[Layout, ...]:
-        """The layouts of a whole instruction: one per cube of its small conditions."""
+        """The layouts of a whole instruction: one per case of its small conditions."""
         form = self.root(instruction)
         pieces = (*instruction.encoding, *form.unplaced_tails)
-        return tuple(_items(pieces, "", form.types, cube) for cube in form.cubes)
+        return tuple(_items(pieces, "", form.types, case) for case in form.cases)
 
     def whole(self, instruction: Instruction) -> Layout:
         """The layout of a whole instruction, its conditions aside."""
         form = self.root(instruction)
-        return _items((*instruction.encoding, *form.unplaced_tails), "", form.types, {})
+        return _items((*instruction.encoding, *form.unplaced_tails), "", form.types, ANY)
 
     def alternatives(self, part: OperandPart) -> Iterator[Alternative]:
         """What may stand at the operand of `part`."""
@@ -146,7 +146,7 @@ class Layouts:
                 yield alternative
 
     def choose(
-        self, layout: Layout, part: OperandPart, alternative: Alternative, cube: Cube
+        self, layout: Layout, part: OperandPart, alternative: Alternative, case: Case
     ) -> Layout:
         """The layout in which the operand at `part.path` is the alternative."""
         form = self._forms[part.operand, alternative.tag]
@@ -159,7 +159,7 @@ class Layouts:
                     pieces = (*alternative.tail, *form.unplaced_tails)
                 else:
                     pieces = parts.get(item.part, ())
-                chosen += _items(pieces, scope, form.types, cube)
+                chosen += _items(pieces, scope, form.types, case)
             else:
                 chosen.append(item)
         return tuple(chosen)
@@ -227,8 +227,8 @@ class Layouts:
                     remaining = layout[position - 1 :]
                     for alternative in self.alternatives(item):
                         chosen = (*choices, Choice(item.path, item.operand, alternative))
-                        for cube in self._forms[item.operand, alternative.tag].cubes:
-                            following = self.choose(remaining, item, alternative, cube)
+                        for case in self._forms[item.operand, alternative.tag].cases:
+                            following = self.choose(remaining, item, alternative, case)
                             yield from self._read(following, offset, mask, value, captures, chosen)
                     return
                 case _:
@@ -240,7 +240,7 @@ def _items(
     pieces: tuple[Piece, ...],
     scope: str,
     types: Mapping[str, FieldType | OperandRef],
-    cube: Cube,
+    case: Case,
 ) -> Layout:
     items: list[Item] = []
     for piece in pieces:
@@ -248,11 +248,12 @@ def _items(
             case BitsPiece(value, width):
                 items.append(FixedBits(value, width))
             case FieldPiece(name, high, low):
-                items.append(FieldBits(scope + name, high, low, *cube.get(name, (0, 0))))
+                items.append(FieldBits(scope + name, high, low, *case.bits.get(name, (0, 0))))
             case OperandPiece(name, part):
                 type_ = types[name]
                 assert isinstance(type_, OperandRef)
-                items.append(OperandPart(scope + name, part, type_.operand, type_.tags))
+                tags = case.tags.get(name, type_.tags)
+                items.append(OperandPart(scope + name, part, type_.operand, tags))
             case _:
                 assert_never(piece)
     return tuple(items)

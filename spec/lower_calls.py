@@ -80,8 +80,8 @@ class Calls(Expressions):
             raise reject("E0202", f"nothing converts to `{kind}`", node.span)
         value = self.expr(argument, Bits(width))
         if value.number is not None:
-            return self.coerce(value, kind, argument.span)
-        if isinstance(value.type, Address) and value.type.physical:
+            value = self.coerce(value, kind, argument.span)
+        elif isinstance(value.type, Address) and value.type.physical:
             raise reject("E0213", "a physical address converts by `bits(...)` only", argument.span)
         if width_of(value.type) != width:
             raise reject(
@@ -89,7 +89,18 @@ class Calls(Expressions):
                 f"`{kind}` has {width} bits, this has {width_of(value.type)}",
                 argument.span,
             )
+        if isinstance(kind, Struct):
+            return self._masked(value, kind, argument.span)
         return Value(kind, value.expr)
+
+    def _masked(self, value: Value, kind: Struct, span: Span) -> Value:
+        """Bits as a struct: those that no field has are 0."""
+        covered = sum(f.high - f.low + 1 for f in kind.fields)
+        if covered == kind.width:
+            return Value(kind, value.expr)
+        whole = self.pin(Value(Bits(kind.width), value.expr))
+        given = {f.name: self.slice_of(whole, f.high, f.low, span) for f in kind.fields}
+        return self._assembled(kind, given)
 
     def _build(self, node: syntax.Call, kind: Struct) -> Value:
         given: dict[str, Value] = {}
@@ -106,6 +117,9 @@ class Calls(Expressions):
             raise reject(
                 "E0206", f"`{kind}` needs " + ", ".join(f"`{m}`" for m in missing), node.span
             )
+        return self._assembled(kind, given)
+
+    def _assembled(self, kind: Struct, given: dict[str, Value]) -> Value:
         parts: list[ir.Expr] = []
         above = kind.width
         for f in kind.fields:

@@ -3,17 +3,15 @@
 
 The search walks all encodings together, unit by unit, and keeps only what can still agree; what
 is left to read of different instructions is often the same and is searched once. Conditions
-(`where`, enumerations) are decided exactly when they connect at most 16 bits that the encodings
-leave open; beyond that a fixed sample is tried, and an overlap the sample misses is not reported.
+(`where`, enumerations) are decided as `spec.agreement` says.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from random import Random
 from typing import TypeAlias
 
-from spec.form import TAIL, Condition
+from spec.agreement import UnitCube, solve
+from spec.form import TAIL
 from spec.ir import (
     Alternative,
     Instruction,
@@ -26,9 +24,6 @@ from spec.ir import (
 )
 from spec.layout import Choice, Layout, Layouts
 from spec.reading import Reading, begin
-
-_EXACT_BITS = 16
-_SAMPLES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +66,9 @@ def unreachable(isa: Isa) -> list[tuple[Operand, Alternative] | Instruction]:
         (operand, alternative)
         for operand in isa.operands
         for alternative in operand.alternatives
-        if not layouts.form(Choice("", operand.name, alternative)).cubes
+        if not layouts.form(Choice("", operand.name, alternative)).cases
     ]
-    return found + [i for i in isa.instructions if not layouts.root(i).cubes]
+    return found + [i for i in isa.instructions if not layouts.root(i).cases]
 
 
 def ragged(isa: Isa) -> list[tuple[Instruction, int]]:
@@ -203,13 +198,10 @@ def _example(
     starts = begin(layouts, instructions[first], first)
     others = begin(layouts, instructions[second], second)
     for one, other, cube in _pairs(layouts, starts, others, first == second, ()):
-        units = _solve(layouts, (one, other), cube)
+        units = solve(layouts, (one, other), cube)
         if units is not None:
             return Overlap(one.instruction, _names(one), other.instruction, _names(other), units)
     return None
-
-
-_Cube: TypeAlias = tuple[tuple[int, int], ...]  # per unit: mask, value
 
 
 def _pairs(
@@ -217,8 +209,8 @@ def _pairs(
     readings: list[Reading],
     others: list[Reading],
     same: bool,
-    cube: _Cube,
-) -> Iterator[tuple[Reading, Reading, _Cube]]:
+    cube: UnitCube,
+) -> Iterator[tuple[Reading, Reading, UnitCube]]:
     """Complete readings that agree on the fixed bits; of one instruction, different ones."""
     for index, reading in enumerate(readings):
         for other_index, other in enumerate(others):
@@ -228,8 +220,8 @@ def _pairs(
 
 
 def _agreeing(
-    layouts: Layouts, reading: Reading, other: Reading, same: bool, cube: _Cube
-) -> Iterator[tuple[Reading, Reading, _Cube]]:
+    layouts: Layouts, reading: Reading, other: Reading, same: bool, cube: UnitCube
+) -> Iterator[tuple[Reading, Reading, UnitCube]]:
     if not reading.rest and not other.rest:
         if not same:
             yield reading, other, cube
@@ -259,78 +251,6 @@ def _agreeing(
 
 def _names(reading: Reading) -> tuple[tuple[str, str], ...]:
     return tuple((choice.path, choice.alternative.name) for choice in reading.choices)
-
-
-def _solve(
-    layouts: Layouts, readings: tuple[Reading, Reading], cube: _Cube
-) -> tuple[int, ...] | None:
-    """Units in the cube that satisfy the conditions of both readings."""
-    units = [value for _, value in cube]
-    for bits, tests in _components(_tests(layouts, readings, cube)):
-        for assignment in _assignments(len(bits)):
-            for position, (unit, bit) in enumerate(bits):
-                units[unit] = units[unit] & ~(1 << bit) | (assignment >> position & 1) << bit
-            if all(test(units) for test in tests):
-                break
-        else:
-            return None
-    return tuple(units)
-
-
-_Place: TypeAlias = tuple[int, int]  # a unit and a bit of it
-_Test: TypeAlias = Callable[[Sequence[int]], bool]
-
-
-def _tests(
-    layouts: Layouts, readings: tuple[Reading, Reading], cube: _Cube
-) -> Iterator[tuple[frozenset[_Place], _Test]]:
-    """What the units must satisfy besides the cube, each with the open bits it depends on."""
-    for reading in readings:
-        for condition in reading.conditions(layouts):
-            names = {condition.scope + name for name in condition.names}
-            places = _open_places(reading, cube, names)
-            yield places, partial(_holds, reading, condition)
-        if reading.repeats:
-            yield _open_places(reading, cube, None), reading.repeats_agree
-
-
-def _holds(reading: Reading, condition: Condition, units: Sequence[int]) -> bool:
-    return condition.holds(reading.fields(units))
-
-
-def _open_places(reading: Reading, cube: _Cube, names: set[str] | None) -> frozenset[_Place]:
-    return frozenset(
-        (unit, bit)
-        for unit, captures in enumerate(reading.captures)
-        for name, shift, mask, _ in captures
-        if names is None or name in names
-        for bit in range(shift, shift + mask.bit_length())
-        if not cube[unit][0] >> bit & 1
-    )
-
-
-def _components(
-    tests: Iterator[tuple[frozenset[_Place], _Test]],
-) -> list[tuple[list[_Place], list[_Test]]]:
-    """The tests, grouped so that no open bit occurs in two groups."""
-    groups: list[tuple[frozenset[_Place], list[_Test]]] = []
-    for places, test in tests:
-        together = [group for group in groups if group[0] & places]
-        groups = [group for group in groups if not group[0] & places]
-        merged = [test]
-        for other_places, others in together:
-            places |= other_places
-            merged += others
-        groups.append((places, merged))
-    return [(sorted(places), found) for places, found in groups]
-
-
-def _assignments(width: int) -> Iterable[int]:
-    """All values of so many bits; a fixed sample if there are too many."""
-    if width <= _EXACT_BITS:
-        return range(1 << width)
-    random = Random(0)
-    return (0, (1 << width) - 1, *(random.getrandbits(width) for _ in range(_SAMPLES)))
 
 
 def _widths(

@@ -370,7 +370,7 @@ def test_the_bare_machine_steps_as_the_description_says(model: str) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 104))
 def test_many_random_steps_agree_with_musashi(
     musashi: tuple[Described, Musashi], seed: int
 ) -> None:

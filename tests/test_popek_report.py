@@ -8,11 +8,12 @@ import jsonschema
 import pytest
 
 from checker.answers import Answer
-from checker.report import Report
+from checker.report import Explanation, Report
 from popek.exit_status import ExitStatus
 from popek.judgement import judge, worst
 from popek.number import number
-from popek.render_json import render_json
+from popek.render_explanation import finding, render_explanation
+from popek.render_json import explanations_json, render_json
 from popek.render_report import render_report
 from popek.render_witness import render_witness
 from popek.table import table
@@ -38,6 +39,78 @@ def test_a_report_begins_with_verdicts_then_classes_escapes_and_claims(
     update_golden: bool,
 ) -> None:
     assert agrees("sample_report.txt", render_report(SAMPLE), update_golden)
+
+
+def explanation() -> Explanation:
+    (configuration,) = SAMPLE.configurations
+    rows = tuple(r for r in configuration.instructions if r.instruction == "MOVE from SR")
+    restricted = dataclasses.replace(configuration, instructions=rows)
+    return Explanation("MOVE from SR", "Move from the status register.", "4-123", restricted)
+
+
+def test_an_explanation_applies_the_definition_to_both_runs(update_golden: bool) -> None:
+    text = render_explanation(explanation())
+
+    assert agrees("sample_explanation.txt", text, update_golden)
+
+
+def test_an_explanation_as_json_holds_the_rows_of_its_instruction() -> None:
+    (document,) = json.loads(explanations_json([explanation()]))
+
+    rows = document["configuration"]["instructions"]
+    assert (document["schema"], document["page"]) == (1, "4-123")
+    assert [row["instruction"] for row in rows] == ["MOVE from SR"]
+
+
+@pytest.mark.parametrize(
+    ("property_", "clause", "outcomes", "sentence"),
+    [
+        ("control_sensitive", "", ["retire"], "In user it retires, and changes D[0]."),
+        (
+            "trap_sensitive",
+            "",
+            ["retire", "trap"],
+            "The states differ only in mode. In the first, in user, it retires; "
+            "in the second it traps: violation (privilege).",
+        ),
+        (
+            "user_mode_noop",
+            "",
+            ["retire", "retire"],
+            "In user nothing happens; in supervisor it changes D[0].",
+        ),
+        ("not_privileged", "", ["retire", "retire"], "In user it retires: nothing traps."),
+        (
+            "escape",
+            "control",
+            ["retire", "retire"],
+            "In user it retires, so the VMM does not see it; "
+            "and it changes D[0], which is not the guest's to change.",
+        ),
+        (
+            "escape",
+            "trap",
+            ["retire", "trap"],
+            "In user it retires, so the VMM does not see it; "
+            "but in supervisor it traps: violation (privilege).",
+        ),
+    ],
+)
+def test_a_finding_is_one_sentence(
+    property_: str, clause: str, outcomes: list[str], sentence: str
+) -> None:
+    runs = tuple(
+        dataclasses.replace(
+            run,
+            outcome=outcome,
+            cause="violation" if outcome == "trap" else "",
+            trap_class="privilege" if outcome == "trap" else "",
+        )
+        for run, outcome in zip(READS_MODE.runs, outcomes, strict=False)
+    )
+    witness = dataclasses.replace(READS_MODE, property=property_, clause=clause, runs=runs)
+
+    assert finding(witness) == sentence
 
 
 def test_a_report_as_json_follows_the_schema() -> None:

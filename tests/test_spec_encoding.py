@@ -19,12 +19,15 @@ from spec.ir import (
     FieldType,
     Instruction,
     Isa,
+    Literal,
     Local,
+    Not,
     Operand,
     OperandPiece,
     OperandRef,
     Parameter,
     Piece,
+    Select,
 )
 from spec.overlap import overlaps, ragged, unreachable
 from tests.encoding_toys import (
@@ -130,7 +133,7 @@ def _operands(
         yield parts, chosen
 
 
-def _forms(isa: Isa) -> list[Form]:
+def forms_of(isa: Isa) -> list[Form]:
     forms: list[Form] = []
     for one in isa.instructions:
         placed = {
@@ -198,7 +201,7 @@ def _decoded(toy: str, cells: Sequence[int]) -> list[Reading]:
     return [(decoded.instruction.name, decoded.fields, decoded.length)]
 
 
-FORMS = {name: _forms(isa) for name, isa in TOYS.items()}
+FORMS = {name: forms_of(isa) for name, isa in TOYS.items()}
 CODECS = {name: Codec(isa) for name, isa in TOYS.items()}
 
 
@@ -440,6 +443,54 @@ def test_members_of_enumerations_keep_instructions_apart() -> None:
     )
 
     assert _pairs(isa) == [("ONE", "TWO"), ("TWO", "THREE")]
+
+
+def test_conditions_that_compare_with_numbers_are_decided_at_any_width() -> None:
+    equal = Compare(CompareOp.EQ, Local("a", 28), Literal(0xABCDEF0, 28))
+    encoding = "0000 a"
+    isa = isa_of(
+        (
+            instruction("ONE", {"a": bits(28)}, encoding, constraint=equal),
+            instruction("REST", {"a": bits(28)}, encoding, constraint=differs("a", 0xABCDEF0, 28)),
+            instruction("OTHER", {"a": bits(28)}, encoding, constraint=differs("a", 7, 28)),
+        )
+    )
+
+    assert _pairs(isa) == [("ONE", "OTHER"), ("REST", "OTHER")]
+
+
+def test_a_condition_on_tags_decides_between_alternatives_of_the_same_bits() -> None:
+    size = Local("size", 1)
+    immediate = Operand(
+        "immediate",
+        2,
+        (
+            alternative("word", 0, {"v": bits(16)}, {"mode": "1"}, "v"),
+            alternative("long", 2, {"v": bits(32)}, {"mode": "1"}, "v"),
+            alternative("reg", 3, {}, {"mode": "0"}),
+        ),
+    )
+    is_long = Compare(CompareOp.EQ, Local("i.tag", 2), Literal(2, 2))
+    is_word = Compare(CompareOp.EQ, Local("i.tag", 2), Literal(0, 2))
+    fits = Select(Compare(CompareOp.EQ, size, Literal(1, 1)), Not(is_word), Not(is_long), 0)
+    fields = {"size": bits(1), "i": OperandRef("immediate", (0, 2, 3))}
+    encoding = "00000000000000 size i.mode"
+    isa = isa_of(
+        (instruction("ADD", fields, encoding, operands=(immediate,), constraint=fits),),
+        (immediate,),
+    )
+    add = isa.instructions[0]
+
+    assert overlaps(isa) == []
+    assert encode(isa, add, {"size": 1, "i.tag": 2, "i.long.v": 5}) == (3, 0, 5)
+    assert encode(isa, add, {"size": 0, "i.tag": 0, "i.word.v": 5}) == (1, 5)
+    short = decode(isa, lambda i: [1, 9][i])
+    long = decode(isa, lambda i: [3, 0, 9][i])
+    assert short is not None and short.fields["i.tag"] == 0 and short.fields["i.word.v"] == 9
+    assert long is not None and long.fields["i.tag"] == 2 and long.fields["i.long.v"] == 9
+    with pytest.raises(ValueError, match="excluded"):
+        encode(isa, add, {"size": 0, "i.tag": 2})
+    assert overlaps(replace(isa, instructions=(replace(add, constraint=None),))) != []
 
 
 def test_alternatives_that_read_the_same_bits_are_an_overlap() -> None:

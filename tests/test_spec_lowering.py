@@ -156,6 +156,8 @@ def test_operators_and_functions_have_their_meaning(tmp_path: Path, text: str, v
         ("W.mid = 6'h3F", {"W.mid": 0x3F, "W.high": 0, "W.bit": 0}),
         ("W = Word(high = 3, mid = 1, bit = 1)", {"W.high": 3, "W.mid": 1, "W.bit": 1}),
         ("W = Word(16'hFFFF)  K = bits(W)", {"K": 0xF3F1}),
+        ("let w = Word(16'hFFFF)  K = bits(w)", {"K": 0xF3F1}),
+        ("let w = Word(65535)  K = bits(w)", {"K": 0xF3F1}),
         ("R[1].high = 4'd9  K = bits(R[1])", {"R.high[1]": 9, "K": 0x9000}),
         ("packed = Packed(top = 1, color = blue, low = 5)", {"packed.color": 3, "packed.low": 5}),
         ("K = zext(SR)", {"K": 0b01011000 & 0xFF | 4}),
