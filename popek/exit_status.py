@@ -1,5 +1,6 @@
 """What the exit status of `popek` says."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -13,3 +14,19 @@ class ExitStatus(IntEnum):
     INTERNAL_ERROR = 70  # popek itself is at fault
     INTERRUPTED = 130  # Ctrl-C
     CLOSED_PIPE = 141  # who read the output stopped reading
+
+
+def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
+    """One status for several descriptions: a failure outweighs what is undecided."""
+    found = set(statuses)
+    return next((status for status in _WORST_FIRST if status in found), ExitStatus.HOLDS)
+
+
+_WORST_FIRST = (
+    ExitStatus.INTERRUPTED,
+    ExitStatus.INTERNAL_ERROR,
+    ExitStatus.BAD_INPUT,
+    ExitStatus.REFUTED,
+    ExitStatus.UNDECIDED,
+    ExitStatus.HOLDS,
+)

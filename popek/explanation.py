@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from checker.check import explain_data
 from checker.report import Explanation
 from popek.console import Progress, palette_for
-from popek.description import complaint, show
 from popek.exit_status import ExitStatus
+from popek.messages import complaint, show
 from popek.render_explanation import render_explanation
 from popek.render_json import explanations_json
 from popek.selection import selection

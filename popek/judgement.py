@@ -7,15 +7,6 @@ from checker.report import ConfigurationReport, Report, VerdictKind
 from popek.exit_status import ExitStatus
 from spec.ir import Claim, EscapesClaim, VerdictClaim
 
-_WORST_FIRST = (
-    ExitStatus.INTERRUPTED,
-    ExitStatus.INTERNAL_ERROR,
-    ExitStatus.BAD_INPUT,
-    ExitStatus.REFUTED,
-    ExitStatus.UNDECIDED,
-    ExitStatus.HOLDS,
-)
-
 
 def judge(report: Report, claims: Iterable[Claim]) -> ExitStatus:
     """The exit status of a check, given the description's claims."""
@@ -30,12 +21,6 @@ def judge(report: Report, claims: Iterable[Claim]) -> ExitStatus:
     if undecided or report.all_defects or any(f.answer is not Answer.YES for f in report.facts):
         return ExitStatus.UNDECIDED
     return ExitStatus.HOLDS
-
-
-def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
-    """One status for several descriptions: a failure outweighs what is undecided."""
-    found = set(statuses)
-    return next((status for status in _WORST_FIRST if status in found), ExitStatus.HOLDS)
 
 
 def _is_undecided(configuration: ConfigurationReport) -> bool:

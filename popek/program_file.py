@@ -4,17 +4,19 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from popek.description import complaint, show
+from popek.messages import complaint, show
 from spec.assembly import assemble
+from spec.diagnostics import Diagnostic
+from spec.image import read_image, read_raw, read_words
 from spec.ir import Isa
-from spec.program import Program, Segment
+from spec.program import Program
 
 
 def read_program(isa: Isa, name: str, origin: int, color: str, raw: bool = False) -> Program | None:
     """The program in a file (`-`: standard input); None after its errors were shown on stderr.
 
-    A file is assembly, unless it is `raw` or holds no text: then its bytes are memory cells from
-    `origin` on, each in as many bytes as it needs, in the byte order of the memory.
+    A file is assembly if it holds text; words in hexadecimal if its name ends in `.hex`; an image
+    (ELF, or memory cells from `origin` on) if it holds no text or `raw` is set.
     """
     try:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
@@ -23,42 +25,30 @@ def read_program(isa: Isa, name: str, origin: int, color: str, raw: bool = False
         show((complaint("E0907", f"cannot read `{name}`: {reason.lower()}"),), color)
         return None
     text = None if raw else _text(content)
+    result: Program | Diagnostic | list[Diagnostic]
     if text is None:
-        return image(isa, content, origin)
-    assembled = assemble(isa, text, origin, name)
-    if isinstance(assembled, Program):
-        return assembled
-    show(assembled, color, {name: text})
+        result = read_raw(isa, content, origin) if raw else read_image(isa, content, origin, name)
+    elif name.endswith(".hex"):
+        result = read_words(isa, text, origin, name)
+    else:
+        result = assemble(isa, text, origin, name)
+    if isinstance(result, Program):
+        return result
+    found = [result] if isinstance(result, Diagnostic) else result
+    show(found, color, {name: text or ""})
     return None
 
 
-def image(isa: Isa, content: bytes, origin: int) -> Program:
-    """Bytes as memory cells; bytes that do not fill the last cell are its first ones."""
-    size = cell_bytes(isa)
-    order: Literal["big", "little"] = "big" if isa.memory.big_endian else "little"
-    padded = content + bytes(-len(content) % size)
-    cells = tuple(
-        int.from_bytes(padded[at : at + size], order) & ((1 << isa.memory.cell_width) - 1)
-        for at in range(0, len(padded), size)
-    )
-    return Program((Segment(origin, cells),) if cells else (), origin)
-
-
 def image_bytes(isa: Isa, program: Program) -> bytes:
-    """The inverse of `image`: from the first segment's address on, gaps filled with 0."""
+    """The inverse of `spec.image.read_raw`: from the first segment's address on, gaps filled with 0."""
     order: Literal["big", "little"] = "big" if isa.memory.big_endian else "little"
-    size = cell_bytes(isa)
+    size = (isa.memory.cell_width + 7) // 8
     content = bytearray()
     begin = program.segments[0].address if program.segments else 0
     for segment in program.segments:
         content.extend(bytes((segment.address - begin) * size - len(content)))
         content.extend(b"".join(cell.to_bytes(size, order) for cell in segment.cells))
     return bytes(content)
-
-
-def cell_bytes(isa: Isa) -> int:
-    """Bytes that hold a memory cell."""
-    return (isa.memory.cell_width + 7) // 8
 
 
 def _text(content: bytes) -> str | None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from checker.report import JSON
-from popek.description import complaint
+from popek.messages import complaint
 from popek.number import digits, number
 from popek.table import table
 from spec.diagnostics import Diagnostic

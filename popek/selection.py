@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from popek.description import complaint, show
+from popek.messages import complaint, show
 from spec.ir import Isa
 
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from checker.cache import default_directory
-from popek.description import complaint, read, show
+from popek.description import read
 from popek.exit_status import ExitStatus
+from popek.messages import complaint, show
 from popek.options import add_color, add_format, add_isa, number
 from popek.program_file import image_bytes, read_program
 from popek.render_json import dumps

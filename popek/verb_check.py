@@ -7,18 +7,18 @@ the classes of all instructions, a witness for each escape, and the description'
 """
 
 import argparse
+import importlib
 import sys
 
-from checker.check import check
+from checker.recall import recall
 from checker.report import Report
-from popek.console import Progress, palette_for
-from popek.description import read_all
-from popek.exit_status import ExitStatus
-from popek.judgement import judge, worst
+from popek.console import palette_for
+from popek.exit_status import ExitStatus, worst
+from popek.library import locate
+from popek.messages import show, unknown_description
 from popek.options import add_color, add_format, add_isa
 from popek.render_json import render_json
 from popek.render_report import render_report
-from popek.selection import selection
 from popek.solving import add_solving, cache_of
 
 EPILOG = """\
@@ -48,33 +48,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    cache = cache_of(arguments)
-    readings = read_all(arguments.isas, arguments.color, cache)
-    statuses = [ExitStatus.BAD_INPUT for reading in readings if reading.isa is None]
+    statuses: list[ExitStatus] = []
     reports: list[Report] = []
-    for reading in readings:
-        if reading.isa is None:
+    for name in arguments.isas:
+        report, status = _checked(name, arguments)
+        statuses.append(status)
+        if report is None:
             continue
-        chosen = selection(reading.isa, arguments.only, arguments.config, arguments.color)
-        if chosen is None:
-            statuses.append(ExitStatus.BAD_INPUT)
-            continue
-        with Progress() as progress:
-            report = check(
-                reading.isa,
-                source=reading.name,
-                configurations=chosen.configurations or None,
-                only=chosen.instructions or None,
-                jobs=arguments.jobs,
-                timeout=arguments.timeout,
-                cache=cache,
-                progress=lambda at: progress.show(at.done, at.total, " ".join(at.current)),
-            )
         reports.append(report)
-        statuses.append(judge(report, reading.isa.claims))
         if arguments.format == "text":
             text = render_report(report, palette_for(sys.stdout, arguments.color))
             sys.stdout.write(("\n" if len(reports) > 1 else "") + text)
     if arguments.format == "json" and reports:
         sys.stdout.write(render_json(reports))
     return worst(statuses)
+
+
+def _checked(name: str, arguments: argparse.Namespace) -> tuple[Report | None, ExitStatus]:
+    """The report of one description, None if it is bad input; all messages are shown."""
+    path = locate(name)
+    if path is None:
+        show((unknown_description(name),), arguments.color)
+        return None, ExitStatus.BAD_INPUT
+    known = recall(cache_of(arguments), str(path), recall_options(arguments))
+    if known is not None:
+        show(known.diagnostics, arguments.color)
+        return known.report, ExitStatus(known.status)
+    asking = importlib.import_module("popek.asking")  # lazily: most checks change nothing
+    result: tuple[Report | None, ExitStatus] = asking.ask(name, path, arguments)
+    return result
+
+
+def recall_options(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What besides the description decides about a report."""
+    only = (f"only={name.casefold()}" for name in sorted(set(arguments.only)))
+    configurations = (f"config={name.casefold()}" for name in sorted(set(arguments.config)))
+    return (*only, *configurations)

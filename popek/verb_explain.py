@@ -7,9 +7,10 @@ import argparse
 import sys
 
 from popek.catalogue import CODE, entries
-from popek.description import complaint, read, show
+from popek.description import read
 from popek.exit_status import ExitStatus
 from popek.explanation import explain
+from popek.messages import complaint, show
 from popek.options import add_color, add_format
 from popek.solving import add_solving, cache_of
 

@@ -8,10 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from popek.description import complaint, show
-from popek.exit_status import ExitStatus
-from popek.judgement import worst
+from popek.exit_status import ExitStatus, worst
 from popek.library import locate
+from popek.messages import complaint, show
 from popek.options import add_color
 from spec.diagnostics import Diagnostic
 from spec.format import format_source

@@ -12,8 +12,9 @@ import argparse
 import sys
 
 from checker.cache import default_directory
-from popek.description import complaint, read, show
+from popek.description import read
 from popek.exit_status import ExitStatus
+from popek.messages import complaint, show
 from popek.options import add_color, add_format, add_isa, at_least, number
 from popek.program_file import read_program
 from popek.render_json import dumps

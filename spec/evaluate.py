@@ -53,39 +53,51 @@ def evaluate(
 
     A bit-vector, or a truth value if `expr.width` is 0.
     """
+    return Evaluation(domain, local, read).value(expr)
 
-    def vector(e: Expr) -> V:
-        return cast(V, walk(e))
 
-    def truth(e: Expr) -> B:
-        return cast(B, walk(e))
+class Evaluation(Generic[V, B]):
+    """Gives expressions their values, given what locals and state elements hold."""
 
-    def walk(e: Expr) -> V | B:
+    __slots__ = ("domain", "local", "read")
+
+    def __init__(
+        self,
+        domain: Domain[V, B],
+        local: Callable[[str], V | B],
+        read: Callable[[str, V | None], V],
+    ) -> None:
+        self.domain = domain
+        self.local = local
+        self.read = read
+
+    def value(self, e: Expr) -> V | B:
+        """A bit-vector, or a truth value if the width of `e` is 0."""
+        vector: Callable[[Expr], V] = self.value  # type: ignore[assignment]  # by its width
+        truth: Callable[[Expr], B] = self.value  # type: ignore[assignment]  # by its width
+        domain = self.domain
+        # The most frequent first: patterns are tried in order.
         match e:
+            case Local(name):
+                return self.local(name)
             case Literal(value, width):
                 return domain.literal(value, width)
-            case Boolean(value):
-                return domain.boolean(value)
-            case Local(name):
-                return local(name)
             case Read(element, _, index):
-                return read(element, None if index is None else vector(index))
-            case Unary(op, operand, width):
-                return domain.unary(op, vector(operand), width)
-            case Binary(op, left, right, width):
-                return domain.binary(op, vector(left), vector(right), width)
-            case Extract(operand, high, low):
-                return domain.extract(vector(operand), operand.width, high, low)
+                return self.read(element, None if index is None else vector(index))
+            case Compare(op, left, right):
+                return domain.compare(op, vector(left), vector(right), left.width)
             case Concat(high_part, low_part, width):
                 return domain.concat(vector(high_part), vector(low_part), low_part.width, width)
-            case Extend(operand, signed, width):
-                return domain.extend(vector(operand), operand.width, signed, width)
+            case Extract(operand, high, low):
+                return domain.extract(vector(operand), operand.width, high, low)
+            case Binary(op, left, right, width):
+                return domain.binary(op, vector(left), vector(right), width)
             case Select(condition, then, orelse, 0):
                 return domain.select_truth(truth(condition), truth(then), truth(orelse))
             case Select(condition, then, orelse, width):
                 return domain.select(truth(condition), vector(then), vector(orelse), width)
-            case Compare(op, left, right):
-                return domain.compare(op, vector(left), vector(right), left.width)
+            case Extend(operand, signed, width):
+                return domain.extend(vector(operand), operand.width, signed, width)
             case Logic(op, left, right):
                 return domain.logic(op, truth(left), truth(right))
             case Not(operand):
@@ -94,10 +106,12 @@ def evaluate(
                 return domain.truth(vector(operand))
             case Bit(operand):
                 return domain.bit(truth(operand))
+            case Unary(op, operand, width):
+                return domain.unary(op, vector(operand), width)
+            case Boolean(value):
+                return domain.boolean(value)
             case _:
                 assert_never(e)
-
-    return walk(expr)
 
 
 class Walk(Generic[V, B]):
@@ -110,10 +124,11 @@ class Walk(Generic[V, B]):
     def __init__(self, engine: Engine[V, B], functions: Mapping[str, Function]) -> None:
         self.engine = engine
         self.functions = functions
+        self._evaluation: Evaluation[V, B] = Evaluation(engine, engine.local, engine.read)
 
     def value(self, expr: Expr) -> V | B:
         """Value of an expression in the present state and frame."""
-        return evaluate(expr, self.engine, self.engine.local, self.engine.read)
+        return self._evaluation.value(expr)
 
     def block(self, block: Block) -> None:
         """Run statements until their end or until no path goes on."""

@@ -9,8 +9,8 @@ import pytest
 
 from checker.answers import Answer
 from checker.report import Explanation, Report
-from popek.exit_status import ExitStatus
-from popek.judgement import judge, worst
+from popek.exit_status import ExitStatus, worst
+from popek.judgement import judge
 from popek.number import number
 from popek.render_explanation import finding, render_explanation
 from popek.render_json import explanations_json, render_json
