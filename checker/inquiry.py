@@ -22,6 +22,12 @@ from spec.ir import Isa, Role
 
 WORK = "checker.work:answer"
 
+SLACK = 5.0
+"""Seconds that a worker has beside twice the solver's limit until it is killed.
+
+It also folds, replays and lessens witnesses, perhaps on a busy machine.
+"""
+
 Answered: TypeAlias = Classification | tuple[Fact, ...]
 
 
@@ -64,7 +70,7 @@ def inquire(
         tasks = [_task(questions[place]) for place in unknown]
         setting = Setting(isa, round(timeout * 1000))
         with closing(
-            run(WORK, setting, tasks, jobs=jobs, limit=timeout, progress=progress)
+            run(WORK, setting, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
         ) as results:
             for result in results:
                 place = unknown[result.index]

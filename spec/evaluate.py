@@ -1,5 +1,7 @@
 """The one walk that gives the IR its meaning, over any engine (or, for pure expressions, domain)."""
 
+from __future__ import annotations  # else inner functions evaluate theirs at every call
+
 from collections.abc import Callable, Mapping
 from typing import Generic, assert_never, cast
 
@@ -135,7 +137,7 @@ class Walk(Generic[V, B]):
                 return
             self._statement(statement)
 
-    def call(self, function: str, arguments: tuple[V | B, ...]) -> "V | B | None":
+    def call(self, function: str, arguments: tuple[V | B, ...]) -> V | B | None:
         """Run a function; its result, or None of a procedure (or if no path returned)."""
         routine = self.functions[function]
         names = (parameter.name for parameter in routine.parameters)

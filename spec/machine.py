@@ -5,33 +5,20 @@ delivered). Elements of role time advance by one with every step. The effects th
 fetch address has on the state stay, also when the instruction itself traps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Literal as OneOf
 
+from spec.block_runner import WARM_UP, BlockRunner
+from spec.blocks import BLOCK_LENGTH
 from spec.concrete import ConcreteEngine
+from spec.decoding import Decode, Decoded
+from spec.encoding import Codec
 from spec.expressions import reads
-from spec.ir import Access, Block, Instruction, Isa, Literal, Load, Role
-from spec.outcome import Outcome, Retired, Trapped
+from spec.ir import Access, Block, Isa, Literal, Load, Role
+from spec.outcome import Outcome, Retired, Touch, Trapped
 from spec.state import MachineState
-
-
-class Decoded(Protocol):
-    """An instruction found in memory."""
-
-    @property
-    def instruction(self) -> Instruction: ...
-    @property
-    def fields(self) -> Mapping[str, int]: ...
-    @property
-    def length(self) -> int:
-        """In cells."""
-        ...
-
-
-Decode = Callable[[Callable[[int], int]], "Decoded | None"]
-"""Decodes what lies at the pc, given the value of its n-th fetch unit; None: no instruction."""
 
 
 class Stop(Enum):
@@ -71,16 +58,34 @@ class _FetchTrap(Exception):
 
 
 class Machine:
-    """A description, a state and what the processor is about to do."""
+    """A description, a state and what the processor is about to do.
 
-    def __init__(self, isa: Isa, state: MachineState, decode: Decode) -> None:
+    `engine` says how `run` works: by the concrete engine, step by step, or by emitted code (unless
+    `on_step` is set). Both do the same. The state may be changed between runs, and replaced.
+    Code is emitted for an address that was stepped through `warm_up` times, and for at most
+    `block_length` instructions from there on.
+    """
+
+    def __init__(
+        self,
+        isa: Isa,
+        state: MachineState,
+        decode: Decode | None = None,
+        engine: OneOf["concrete", "emitted"] = "concrete",
+        warm_up: int = WARM_UP,
+        block_length: int = BLOCK_LENGTH,
+    ) -> None:
         self.isa = isa
         self.state = state
         self.waiting = False
         self.double_trap: Trapped | None = None
         self.on_step: Callable[[Step], None] | None = None
         self.breakpoints: frozenset[int] = frozenset()
-        self._decode = decode
+        self._decode = decode or Codec(isa).decode
+        self._blocks = None
+        if engine == "emitted":
+            self._blocks = BlockRunner(isa, self._decode, warm_up, block_length)
+        self._written: list[int] = []  # cells that concrete steps may have changed
         self._engine = ConcreteEngine(isa)
         (translate,) = [f for f in isa.functions if f.name == isa.translate]
         (pc,) = [e for e in isa.elements if e.name == isa.pc]
@@ -97,17 +102,41 @@ class Machine:
 
     def run(self, limit: int) -> Run:
         """Step until `limit` steps are done or the machine stops by itself."""
-        for done in range(limit):
-            if self.double_trap is not None:
-                return Run(Stop.DOUBLE_TRAP, done, self.double_trap)
+        done = 0
+        while done < limit and self.double_trap is None:
             if self.waiting and not self._clock_wakes and self._pending() is None:
                 return Run(Stop.WAITING, done)
             if done and self.pc in self.breakpoints:
                 return Run(Stop.BREAKPOINT, done)
-            self.step()
+            if self._blocks is None or self.waiting or self.on_step is not None:
+                self.step()
+                done += 1
+            else:
+                done += self._run_blocks(self._blocks, limit - done)
         if self.double_trap is not None:
-            return Run(Stop.DOUBLE_TRAP, limit, self.double_trap)
-        return Run(Stop.LIMIT, limit)
+            return Run(Stop.DOUBLE_TRAP, done, self.double_trap)
+        return Run(Stop.LIMIT, done)
+
+    def _run_blocks(self, blocks: BlockRunner, limit: int) -> int:
+        blocks.breakpoints = self.breakpoints
+        blocks.attach(self.state)
+        done = 0
+        while done < limit:
+            steps, stuck = blocks.run(limit - done)
+            done += steps
+            if not stuck:
+                break
+            self._written.clear()
+            step = self.step()
+            done += 1
+            if step.interrupt is None:
+                blocks.drop(step.pc)
+            blocks.follow(self.state, self._written)
+            if self.waiting or self.double_trap is not None or self.pc in self.breakpoints:
+                break
+        self.waiting, blocks.waiting = self.waiting or blocks.waiting, False
+        self.double_trap = self.double_trap or blocks.double_trap
+        return done
 
     def step(self) -> Step:
         """One step; in a machine that waits with nothing pending, only time goes on."""
@@ -152,8 +181,8 @@ class Machine:
                 self.state, decoded.instruction, decoded.fields, decoded.length
             )
         match outcome:
-            case Retired(state, waiting):
-                self.state, self.waiting = state, waiting
+            case Retired():
+                self._adopt(outcome)
             case Trapped():
                 self._trap(outcome)
         return Step(pc, None, decoded, outcome)
@@ -167,8 +196,8 @@ class Machine:
         )
         following = (self.pc + self._unit_cells) & self._pc_mask
         match self._engine.run(self.state, (load,), {"next": following}):
-            case Retired(state, _, accesses):
-                self.state = state
+            case Retired(_, _, accesses) as reached:
+                self._adopt(reached)
                 value = accesses.virtual[-1].value
                 assert value is not None
                 return value
@@ -182,10 +211,21 @@ class Machine:
 
     def _delivered(self, outcome: Outcome) -> None:
         match outcome:
-            case Retired(state, waiting):
-                self.state, self.waiting = state, waiting
+            case Retired():
+                self._adopt(outcome)
             case Trapped():
                 self.double_trap = outcome
+
+    def _adopt(self, retired: Retired) -> None:
+        self.state, self.waiting = retired.state, retired.waiting
+        if self._blocks is None:
+            return
+        for access in retired.accesses.virtual:
+            if access.touch is Touch.STORE and access.physical is not None:
+                self._written += range(access.physical, access.physical + access.size)
+        for physical in retired.accesses.physical:
+            if physical.write:
+                self._written += range(physical.address, physical.address + physical.size)
 
     def _tick(self) -> None:
         for element in self._time:

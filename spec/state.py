@@ -18,15 +18,17 @@ class Cells:
     whoever writes a page takes it from `owned`, or, if it is not there, from `writable`.
     """
 
-    __slots__ = ("mask", "owned", "page_cells", "page_shift", "pages", "value_mask")
+    __slots__ = ("edits", "mask", "owned", "page_cells", "page_shift", "pages", "value_mask")
 
     def __init__(self, memory: Memory) -> None:
-        self.page_cells = BYTE_PAGE_CELLS if memory.cell_width <= 8 else WIDE_PAGE_CELLS
+        page_cells = BYTE_PAGE_CELLS if memory.cell_width <= 8 else WIDE_PAGE_CELLS
+        self.page_cells = min(page_cells, 1 << memory.address_width)
         self.page_shift = self.page_cells.bit_length() - 1
         self.mask = (1 << memory.address_width) - 1
         self.value_mask = (1 << memory.cell_width) - 1
         self.pages: dict[int, Page] = {}
         self.owned: dict[int, Page] = {}
+        self.edits = 0  # assignments by `cells[address] = value`, here or in what this copies
 
     def __getitem__(self, address: int) -> int:
         address &= self.mask
@@ -37,6 +39,7 @@ class Cells:
         address &= self.mask
         page = self.writable(address >> self.page_shift)
         page[address & (self.page_cells - 1)] = value & self.value_mask
+        self.edits += 1
 
     def writable(self, number: int) -> Page:
         """Page `number`, created if absent and no longer shared with any copy."""
@@ -60,6 +63,7 @@ class Cells:
         twin.value_mask = self.value_mask
         twin.pages = dict(self.pages)
         twin.owned = {}
+        twin.edits = self.edits
         self.owned.clear()
         return twin
 

@@ -139,7 +139,7 @@ DIFFERENCES = (
     Difference(
         "qemu",
         "an SC that fails for lack of a reservation does not look at the page; it may not retire "
-        "unless it passes the permission checks (Vol. I, 8.2)",
+        "unless it passes the permission checks (Vol. I, Zalrsc)",
         _all_if(lambda c: c.step.instruction == "SC.W" and c.step.cause in _STORE_FAULTS),
     ),
     Difference(

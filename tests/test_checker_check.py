@@ -107,7 +107,10 @@ def test_without_its_bad_instruction_the_machine_is_virtualizable() -> None:
     assert verdicts == [YES] * 18
 
 
-def test_a_question_out_of_time_makes_the_verdict_unknown_and_is_not_kept(tmp_path: Path) -> None:
+def test_a_question_out_of_time_makes_the_verdict_unknown_and_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inquiry, "SLACK", 0.1)
     isa = replace(_without(ISA, "JUMP", "BROKEN"), configurations=(CLASSIC,))
 
     first = check(isa, timeout=0.1, cache=tmp_path)

@@ -13,6 +13,7 @@ from spec.load import load
 from spec.template import disassemble
 from tests.oracle_rv32_cases import Cases
 
+DESCRIPTION = Path(__file__).resolve().parent.parent / "isas" / "riscv" / "rv32.isa"
 PREFIX = "riscv64-unknown-elf-"
 ORIGIN = 0x20_0000
 PER_INSTRUCTION = 20
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def isa() -> Isa:
-    loaded = load("isas/riscv/rv32.isa")
+    loaded = load(str(DESCRIPTION))
     assert loaded.isa is not None, loaded.diagnostics
     return loaded.isa
 

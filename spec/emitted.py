@@ -1,0 +1,104 @@
+"""The emitted engine for one instruction at a time: what `spec.concrete` does, by emitted code.
+
+For tests and for machines that stop at every instruction; whole runs use `spec.blocks`. Outcomes
+say nothing about accesses.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from spec.compiled import Code, compile_code
+from spec.emit import Emitter
+from spec.folding import Truth, Value
+from spec.ir import Block, Instruction, Isa, Local, TrapClass
+from spec.outcome import Accesses, Outcome, Retired, Trapped
+from spec.runtime import Runtime
+from spec.state import MachineState
+
+
+def emit_phase(
+    emitter: Emitter, frame: Mapping[str, Value | Truth], run: Callable[[], None]
+) -> None:
+    """Write something whose traps discard all it did, with a log of its stores if need be."""
+    out, path = emitter.out, emitter.path.copy()
+    size, exits = len(out), len(emitter.exits)
+    emitter.needs_log = False
+    emitter.begin(frame)
+    run()
+    if emitter.needs_log:
+        del out[size:], emitter.exits[exits:]
+        emitter.go(path, out)
+        emitter.logs = True
+        emitter.clear_log()
+        emitter.begin(frame)
+        run()
+        emitter.logs = False
+
+
+def emit_routine(
+    isa: Isa,
+    constants: Mapping[str, int],
+    names: dict[str, object],
+    block: Block,
+    parameters: Sequence[Local],
+    chooses: bool = False,
+) -> Code:
+    """A block of statements as a function of its parameters; the pc stays unless written."""
+    emitter = Emitter(isa, constants, chooses)
+    frame: dict[str, Value | Truth] = {}
+    for number, parameter in enumerate(parameters, 1):
+        frame[parameter.name] = emitter.parameter(f"p{number}", parameter.width)
+    body = emitter.out
+    emit_phase(emitter, frame, lambda: emitter.run(block))
+    if not emitter.stopped():
+        emitter.leave_block(1)
+    return compile_code(emitter, body, names, (), [f"p{n}" for n in range(1, len(parameters) + 1)])
+
+
+class EmittedEngine:
+    """Runs single instructions on states; `constants` may name scalars to compile for."""
+
+    def __init__(self, isa: Isa) -> None:
+        self.isa = isa
+        self.runtime = Runtime(isa)
+        (pc,) = [e for e in isa.elements if e.name == isa.pc]
+        self._pc_mask = (1 << pc.width) - 1
+
+    def execute(
+        self,
+        state: MachineState,
+        instruction: Instruction,
+        fields: Mapping[str, int],
+        length: int,
+        choices: Sequence[int] = (),
+        constants: Sequence[str] = (),
+    ) -> Outcome:
+        """Compile one instruction for these fields and values of `constants`, and run it."""
+        isa = self.isa
+        pc = state.scalars[isa.pc]
+        following = (pc + length) & self._pc_mask
+        emitter = Emitter(isa, {name: state.scalars[name] for name in (*constants, isa.pc)}, True)
+        emitter.path.scalars[emitter.resume] = following
+        body = emitter.out
+        emit_phase(emitter, {**fields, "next": following}, lambda: emitter.run(instruction.body))
+        if not emitter.stopped():
+            emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
+            emitter.leave_block(1)
+        return self._run(compile_code(emitter, body, self.runtime.names()), state, choices)
+
+    def _run(self, code: Code, state: MachineState, choices: Sequence[int]) -> Outcome:
+        post = state.copy()
+        self.runtime.attach(post)
+        self.runtime.choices = choices
+        signals = self.runtime.signals
+        signals.clear()
+        code.run(post.scalars, post.arrays, post.cells.pages, self.runtime.writable, 1)
+        match signals:
+            case []:
+                return Retired(post, False, Accesses())
+            case ["waits"]:
+                return Retired(post, True, Accesses())
+            case [(number, trap_class, arguments, following)]:
+                cause = self.isa.causes[number].name
+                return Trapped(cause, TrapClass(trap_class), arguments, following, Accesses())
+            case _:
+                raise AssertionError(signals)
