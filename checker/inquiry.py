@@ -94,8 +94,8 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
                 keys.append(meanings.classification(configuration, instruction, operands))
             case FactsOf(configuration):
                 keys.append(meanings.facts(configuration))
-            case InvariantsOf():
-                keys.append(meanings.whole("invariants"))
+            case InvariantsOf(instruction):
+                keys.append(meanings.invariants(instruction))
             case _:
                 assert_never(question)
     return keys
