@@ -76,11 +76,16 @@ def describe(
 
 
 def _names_of_interest(machine: Machine, case: Case) -> list[str]:
-    """Elements that a run changes, that differ between the runs, or that are not 0."""
+    """Elements that a run changes, that differ between the runs, or that are not 0.
+
+    The mode is one only if a run changes it: every run names the mode it starts in.
+    """
     found = []
     states = [state for run in case.runs for state in (run.before, run.after)]
     for element in machine.isa.elements:
         if element.name == machine.isa.mode.element:
+            if any(held(r.before, element.name) != held(r.after, element.name) for r in case.runs):
+                found.append(element.name)
             continue
         values = [held(state, element.name) for state in states]
         if any(value != values[0] for value in values) or (
@@ -109,7 +114,8 @@ def _run(machine: Machine, run: Side, names: Sequence[str], cells: Sequence[int]
             continue
         before, after = held(run.before, element.name), held(run.after, element.name)
         if isinstance(before, int) and isinstance(after, int):
-            values.append(Value(element.name, element.width, before, after))
+            shown = "mode" if element.name == isa.mode.element else element.name
+            values.append(Value(shown, element.width, before, after))
         elif isinstance(before, list) and isinstance(after, list):
             for index, (old, new) in enumerate(zip(before, after, strict=True)):
                 if old or new:
