@@ -120,10 +120,12 @@ class Classifier:
         if found.shown is None or key in self.witnesses:
             return
         case = self.prover.lessened(obligation, found.shown)
-        if obligation.differ and not components:
+        differs = self.prover.shows(obligation, case)
+        if clause in ("control", "virtual control"):
+            components = differs
+        elif clause:
             first, second = (run.before for run in case.runs)
             components = explaining(self.machine, first, second, obligation.differ)
-        differs = self.prover.shows(obligation, case)
         instruction = self.subject.instruction
         self.witnesses[key] = describe(
             self.machine, instruction, case, property_, clause, tuple(components), differs
