@@ -84,7 +84,7 @@ def run(
     if not tasks:
         return
     workers = import_module("checker.workers")  # lazily: often everything is in the cache
-    crew = workers.Crew(work, context, tasks, min(jobs, len(tasks)), limit, memory)
+    crew = workers.Crew(work, context, tasks, max(1, min(jobs, len(tasks))), limit, memory)
     try:
         crew.staff()
         done = 0
