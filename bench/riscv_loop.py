@@ -12,13 +12,13 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from popek.library import root  # noqa: E402  (the path above must come first)
-from spec.assembly import assemble  # noqa: E402
-from spec.ir import Isa  # noqa: E402
-from spec.load import load  # noqa: E402
-from spec.machine import Machine  # noqa: E402
-from spec.program import Program  # noqa: E402
-from spec.state import MachineState  # noqa: E402
+from popek.library import root
+from spec.assembly import assemble
+from spec.ir import Isa
+from spec.load import load
+from spec.machine import Machine
+from spec.program import Program
+from spec.state import MachineState
 
 LOOP = """
 loop:   addi x5, x5, 1
