@@ -82,6 +82,7 @@ def inquire(
     finally:
         store.close()
         answers.notes += store.notes
+    answers.results = _in_order(isa, answers.results)
     return answers
 
 
@@ -185,6 +186,34 @@ def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
             return (Fact("invariants", Answer.UNKNOWN, reason),)
         case _:
             assert_never(question)
+
+
+def _in_order(isa: Isa, results: Sequence[Answered]) -> list[Answered]:
+    """With components as they are declared: the order in which they were found means nothing."""
+    place = {name: number for number, name in enumerate(_components(isa))}
+
+    def rank(joint: str) -> tuple[int, list[int]]:
+        parts = joint.split("+")
+        return len(parts), [place.get(part, len(place)) for part in parts]
+
+    def ordered(found: Components) -> Components:
+        if len(found.names) + len(found.undecided) < 2:
+            return found
+        names, undecided = (sorted(s, key=rank) for s in (found.names, found.undecided))
+        return Components(tuple(names), tuple(undecided))
+
+    return [
+        replace(
+            result,
+            control_sensitive=ordered(result.control_sensitive),
+            behaviour_sensitive=ordered(result.behaviour_sensitive),
+            result_sensitive=ordered(result.result_sensitive),
+            trap_sensitive=ordered(result.trap_sensitive),
+        )
+        if isinstance(result, Classification)
+        else result
+        for result in results
+    ]
 
 
 def _components(isa: Isa) -> tuple[str, ...]:
