@@ -118,7 +118,7 @@ class Qemu:
         # A misaligned store below RAM, which QEMU does, may have reached the page.
         self._gdb.write_memory(HARNESS_PAGE, _HARNESS)
         self._gdb.write_many({"priv": 3, "mstatus": 0, "mie": 0})
-        self._gdb.write_many({"a0": DATA_PAGES[0], "pc": HARNESS_PAGE + 4})
+        self._gdb.write_many({"a0": HARNESS_PAGE + 0x800, "pc": HARNESS_PAGE + 4})
         assert self._gdb.step(_PATIENCE_SECONDS)
         if pending & 0x88 == self._signals_up:
             return
