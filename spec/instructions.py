@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from spec import ir, syntax
 from spec.declare import constants, parameters_of
-from spec.lower_expressions import Names
 from spec.lower_statements import Body
+from spec.lowering import Names
 from spec.rewrite import substitute
 from spec.scope import Globals, reject
 from spec.source import Span
