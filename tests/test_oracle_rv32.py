@@ -156,8 +156,8 @@ def compare_with_spike(ours: Ours, cases: Cases, spike: Spike, numbers: range) -
         runs = [(case, steps) for case, steps in batch if steps]
         answers = spike.answers([case for case, _ in runs])
         for (case, steps), answer in zip(runs, answers, strict=True):
-            if difference("spike", case, steps, answer):
-                pytest.fail(report("spike", case, ours, lambda c: spike.answers([c])[0]))
+            if found := difference("spike", case, steps, answer):
+                pytest.fail(report("spike", case, found, ours, lambda c: spike.answers([c])[0]))
         compared += len(runs)
     return compared
 
@@ -168,8 +168,8 @@ def compare_with_qemu(ours: Ours, cases: Cases, qemu: Qemu, numbers: range) -> i
     for number in numbers:
         case, steps = run_of(prepared(cases.case(number)), ours)
         if steps and not sleeps(steps[-1]):
-            if difference("qemu", case, steps, qemu.answer(case)):
-                pytest.fail(report("qemu", case, ours, qemu.answer))
+            if found := difference("qemu", case, steps, qemu.answer(case)):
+                pytest.fail(report("qemu", case, found, ours, qemu.answer))
             compared += 1
     return compared
 
@@ -204,8 +204,10 @@ def difference(oracle: str, case: Case, steps: list[Step], answer: Answer) -> st
     return ""
 
 
-def report(oracle: str, case: Case, ours: Ours, answer: Callable[[Case], Answer]) -> str:
-    """The difference in a case, shrunk."""
+def report(
+    oracle: str, case: Case, found: str, ours: Ours, answer: Callable[[Case], Answer]
+) -> str:
+    """The difference `found` in a case, shrunk."""
 
     def differs(candidate: Case) -> str:
         cut, steps = run_of(candidate, ours)
@@ -213,6 +215,8 @@ def report(oracle: str, case: Case, ours: Ours, answer: Callable[[Case], Answer]
             return ""
         return difference(oracle, cut, steps, answer(cut))
 
+    if not differs(case):
+        return f"{oracle}, not again when repeated: {found}\n{show(case, ours)}"
     least = smaller(case, lambda candidate: bool(differs(candidate)))
     return f"{oracle}: {differs(least)}\n{show(least, ours)}"
 
