@@ -6,7 +6,7 @@ from itertools import islice
 from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
-from checker.replay import Side, held
+from checker.replay import Side, held, same
 from checker.states import Case
 from spec.ir import Instruction
 from spec.outcome import Retired, Trapped
@@ -147,6 +147,6 @@ def explaining(
 ) -> list[str]:
     """The components in which two states differ, of those that may."""
     names = [machine.isa.mode.element, *machine.control, *machine.outside, *machine.members]
-    different = [n for n in names if held(first, n) != held(second, n)]
+    different = [n for n in names if not same(first, second, n)]
     found = ["mode" if name == machine.isa.mode.element else name for name in different]
     return [name for name in found if name in differ] or sorted(differ & {"location", "memory"})
