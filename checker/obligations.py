@@ -89,6 +89,7 @@ class Prover:
         self._solver = solver
         self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
         self._pairs: dict[object, Pair] = {}
+        self._excluded: dict[str, bool] = {}
 
     def ask(self, obligation: Obligation) -> Found:
         """The answer, with the states that show a yes."""
@@ -110,6 +111,26 @@ class Prover:
         if vouched and isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
             return Found(Answer.NO)
         return self._concretely(obligation)
+
+    def excludes(self, obligation: Obligation) -> bool:
+        """Whether one call of the solver shows that the answer is no; looks for no yes."""
+        if obligation.name in self.log.skip:
+            return False
+        found = self._excluded.get(obligation.name)
+        if found is None:
+            level = ABSTRACT if self._abstraction_vouches(obligation) else CONCRETE
+            found = self._excluded[obligation.name] = self._excludes(obligation, level)
+        return found
+
+    def _excludes(self, obligation: Obligation, level: Level) -> bool:
+        pair = self.pair(obligation, level)
+        goal = obligation.goal(pair)
+        if goal is False:
+            return True
+        related = obligation.about is About.RELATED
+        if level is CONCRETE and related and pair.touched_cells > MOST_CELLS:
+            return False
+        return isinstance(self._solve(obligation, pair, goal, whole=False), Proved)
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
         """The case with the least values found that show the same."""

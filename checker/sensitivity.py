@@ -104,9 +104,12 @@ class Classifier:
 
     def _ask(self, obligation: Obligation, property_: str, *parts: str) -> Answer:
         """The answer; the first yes for a property gives its witness."""
+        return self._found(obligation, property_, *parts).answer
+
+    def _found(self, obligation: Obligation, property_: str, *parts: str) -> Found:
         found = self.prover.ask(obligation)
         self._keep(found, obligation, property_, "", parts)
-        return found.answer
+        return found
 
     def _keep(
         self,
@@ -167,6 +170,7 @@ class Classifier:
 
     def _control(self) -> Answers:
         answers = Answers()
+        seen: set[tuple[str, int]] = set()  # one run may change several components
         for mode in self.scope:
             run = self.subject.run(mode, ABSTRACT)
             if run.retires is False:
@@ -175,9 +179,18 @@ class Classifier:
                 decided = answers.of(component) is YES
                 if decided and (mode not in (self.user, self.top) or answers.in_mode(mode) is YES):
                     continue
+                if (component, mode) in seen:
+                    continue
                 obligation = self.definitions.control_sensitive(component, mode)
-                answer = self._ask(obligation, "control_sensitive", component)
-                answers.note(component, mode, answer)
+                found = self._found(obligation, "control_sensitive", component)
+                answers.note(component, mode, found.answer)
+                if found.shown is not None:
+                    (ended,) = found.shown.case.runs
+                    changed = self.prover.replay.changed(ended)
+                    for other in self._changeable(mode):
+                        if other in changed:
+                            seen.add((other, mode))
+                            answers.note(other, mode, YES)
         return answers
 
     def _changeable(self, mode: int) -> list[str]:
@@ -188,18 +201,47 @@ class Classifier:
 
     def _behaviour(self) -> tuple[Answers, Answers]:
         behaviour, result = Answers(), Answers()
+        candidates = {mode: self._candidates(mode) for mode in self.scope}
+        every = frozenset(c for mode in self.scope for c in candidates[mode])
+        if self._nowhere(self.definitions.result_sensitive, every):
+            return behaviour, result
         for first, second in combinations(self.scope, 2):
             self._two_modes(behaviour, result, first, second)
-        candidates = {mode: self._candidates(mode) for mode in self.scope}
         for mode in self.scope:
             self._one_mode(behaviour, result, mode, candidates[mode])
         for answers, define in (
             (behaviour, self.definitions.behaviour_sensitive),
             (result, self.definitions.result_sensitive),
         ):
-            if answers.any is NO:
+            if answers.any is NO and not self._nowhere(define, every):
                 self._joint(answers, candidates, define)
         return behaviour, result
+
+    def _nowhere(self, define: Define, every: frozenset[str]) -> bool:
+        """Whether nothing depends on any of the components nor on the mode, however they differ.
+
+        The relation only grows with the components that may differ, so this settles all of them.
+        """
+        return all(self.prover.excludes(define(every, mode, mode)) for mode in self.scope) and all(
+            self.prover.excludes(define(every | {MODE}, first, second))
+            for first, second in combinations(self.scope, 2)
+        )
+
+    def _narrowed(
+        self, define: Callable[[frozenset[str]], Obligation], names: list[str]
+    ) -> list[str]:
+        """The components that questions about several at once do not exclude."""
+        if len(names) < 2:
+            return names
+        if self.prover.excludes(define(frozenset(names))):
+            return []
+        if len(names) < 4:
+            return names
+        middle = len(names) // 2
+        return [
+            *self._narrowed(define, names[:middle]),
+            *self._narrowed(define, names[middle:]),
+        ]
 
     def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:
         """Sensitivity on the mode alone, for one pair of modes."""
@@ -212,10 +254,24 @@ class Classifier:
         self, behaviour: Answers, result: Answers, mode: int, candidates: list[str]
     ) -> None:
         """Sensitivity on each component alone, both states in one mode."""
-        for component in candidates:
-            if mode not in (self.user, self.top) and behaviour.of(component) is YES:
-                continue
-            self._both(behaviour, result, frozenset({component}), mode, mode)
+        definitions = self.definitions
+        own = {LOCATION, MEMORY, *self.machine.control, *self.machine.members}
+        known = mode not in (self.user, self.top) or behaviour.in_mode(mode, own) is YES
+        open_ = [c for c in candidates if not (known and behaviour.of(c) is YES)]
+        for component in self._narrowed(
+            lambda differ: definitions.behaviour_sensitive(differ, mode, mode), open_
+        ):
+            obligation = definitions.behaviour_sensitive(frozenset({component}), mode, mode)
+            answer = self._ask(obligation, "behaviour_sensitive", component)
+            behaviour.note(component, mode, answer)
+            result.note(component, mode, answer)
+        open_ = [c for c in candidates if result.of(c) is not YES]
+        for component in self._narrowed(
+            lambda differ: definitions.result_sensitive(differ, mode, mode), open_
+        ):
+            obligation = definitions.result_sensitive(frozenset({component}), mode, mode)
+            answer = self._ask(obligation, "result_sensitive", component)
+            result.note(component, mode, answer)
 
     def _both(
         self, behaviour: Answers, result: Answers, differ: frozenset[str], first: int, second: int
@@ -300,7 +356,10 @@ class Classifier:
         answers = Answers()
         if self.subject.run(self.user, ABSTRACT).retires is False:
             return answers.components()
-        for component in self._depended_on(self.user, self.subject.supports(self.user)[0]):
+        candidates = self._depended_on(self.user, self.subject.supports(self.user)[0])
+        for component in self._narrowed(
+            lambda differ: self.definitions.trap_sensitive(differ, self.user, self.user), candidates
+        ):
             differ = frozenset({component})
             obligation = self.definitions.trap_sensitive(differ, self.user, self.user)
             answers.note(component, self.user, self._ask(obligation, "trap_sensitive", component))
