@@ -23,6 +23,7 @@ from checker.report import (
     Timing,
     Tool,
     VerdictKind,
+    conjunction,
 )
 from checker.rows import merge
 from checker.schedule import Progress
@@ -61,7 +62,7 @@ def check(
     partial = len(chosen) < len(isa.instructions)
     questions = _questions(isa, asked, chosen, partial)
     answers = inquire(isa, questions, jobs=jobs, timeout=timeout, cache=cache, progress=progress)
-    invariants = _facts(questions, answers.results, None)
+    invariants = _invariants(questions, answers.results)
     classified = {c.name: _classifications(answers.results, c.name) for c in asked}
     known = {c.name: _cached(questions, answers, c.name) for c in asked}
     reports = tuple(
@@ -141,11 +142,11 @@ def _questions(
     instructions: Sequence[Instruction],
     partial: bool,
 ) -> list[Question]:
-    """The questions about the whole first: they take longest."""
     questions: list[Question] = []
     if not partial:
-        questions.append(InvariantsOf())
         questions += [FactsOf(configuration) for configuration in configurations]
+        questions.append(InvariantsOf(None))
+        questions += [InvariantsOf(instruction) for instruction in instructions]
     questions += [
         ClassesOf(configuration, instruction, operands)
         for instruction in instructions
@@ -164,19 +165,31 @@ def _classifications(results: Sequence[Answered], configuration: str) -> list[Cl
 
 
 def _facts(
-    questions: Sequence[Question], results: Sequence[Answered], configuration: str | None
+    questions: Sequence[Question], results: Sequence[Answered], configuration: str
 ) -> tuple[Fact, ...]:
-    """Those about a configuration, or about the description."""
-    found: list[Fact] = []
+    return tuple(
+        fact
+        for question, result in zip(questions, results, strict=True)
+        if isinstance(question, FactsOf) and question.configuration.name == configuration
+        if isinstance(result, tuple)
+        for fact in result
+    )
+
+
+def _invariants(questions: Sequence[Question], results: Sequence[Answered]) -> tuple[Fact, ...]:
+    """One fact for each invariant: whether reset and everything that runs keep it."""
+    found: dict[str, list[Fact]] = {}
     for question, result in zip(questions, results, strict=True):
-        match question:
-            case FactsOf(about) if about.name == configuration and isinstance(result, tuple):
-                found += result
-            case InvariantsOf() if configuration is None and isinstance(result, tuple):
-                found += result
-            case _:
-                pass
-    return tuple(found)
+        if isinstance(question, InvariantsOf) and isinstance(result, tuple):
+            for fact in result:
+                found.setdefault(fact.question, []).append(fact)
+    return tuple(_together(text, facts) for text, facts in found.items())
+
+
+def _together(question: str, facts: Sequence[Fact]) -> Fact:
+    answer = conjunction(fact.answer for fact in facts)
+    reasons = dict.fromkeys(f.reason for f in facts if f.answer is answer and f.reason)
+    return Fact(question, answer, "; ".join(reasons))
 
 
 def _cached(

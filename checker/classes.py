@@ -158,7 +158,7 @@ class Definitions:
             About.RELATED,
             first,
             second,
-            lambda pair: pair.engine.both(pair.first.retires, pair.second.traps(*NOT_MEMORY)),
+            lambda pair: pair.retires_where_other_traps(*NOT_MEMORY),
             check,
             differ,
         )
@@ -267,7 +267,7 @@ class EscapeClauses:
         """The real machine retires where the virtual one traps, for whatever reason."""
 
         def goal(pair: Pair) -> Truth:
-            return pair.engine.both(pair.first.retires, pair.second.traps(*TrapClass))
+            return pair.retires_where_other_traps(*TrapClass)
 
         def check(runs: Runs) -> Sequence[str]:
             one, two = runs

@@ -22,6 +22,12 @@ from spec.ir import Isa, Role
 
 WORK = "checker.work:answer"
 
+SLACK = 5.0
+"""Seconds that a worker has beside twice the solver's limit until it is killed.
+
+It also folds, replays and lessens witnesses, perhaps on a busy machine.
+"""
+
 Answered: TypeAlias = Classification | tuple[Fact, ...]
 
 
@@ -64,7 +70,7 @@ def inquire(
         tasks = [_task(questions[place]) for place in unknown]
         setting = Setting(isa, round(timeout * 1000))
         with closing(
-            run(WORK, setting, tasks, jobs=jobs, limit=timeout, progress=progress)
+            run(WORK, setting, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
         ) as results:
             for result in results:
                 place = unknown[result.index]
@@ -76,6 +82,7 @@ def inquire(
     finally:
         store.close()
         answers.notes += store.notes
+    answers.results = _in_order(isa, answers.results)
     return answers
 
 
@@ -88,8 +95,8 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
                 keys.append(meanings.classification(configuration, instruction, operands))
             case FactsOf(configuration):
                 keys.append(meanings.facts(configuration))
-            case InvariantsOf():
-                keys.append(meanings.whole("invariants"))
+            case InvariantsOf(instruction):
+                keys.append(meanings.invariants(instruction))
             case _:
                 assert_never(question)
     return keys
@@ -179,6 +186,34 @@ def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
             return (Fact("invariants", Answer.UNKNOWN, reason),)
         case _:
             assert_never(question)
+
+
+def _in_order(isa: Isa, results: Sequence[Answered]) -> list[Answered]:
+    """With components as they are declared: the order in which they were found means nothing."""
+    place = {name: number for number, name in enumerate(_components(isa))}
+
+    def rank(joint: str) -> tuple[int, list[int]]:
+        parts = joint.split("+")
+        return len(parts), [place.get(part, len(place)) for part in parts]
+
+    def ordered(found: Components) -> Components:
+        if len(found.names) + len(found.undecided) < 2:
+            return found
+        names, undecided = (sorted(s, key=rank) for s in (found.names, found.undecided))
+        return Components(tuple(names), tuple(undecided))
+
+    return [
+        replace(
+            result,
+            control_sensitive=ordered(result.control_sensitive),
+            behaviour_sensitive=ordered(result.behaviour_sensitive),
+            result_sensitive=ordered(result.result_sensitive),
+            trap_sensitive=ordered(result.trap_sensitive),
+        )
+        if isinstance(result, Classification)
+        else result
+        for result in results
+    ]
 
 
 def _components(isa: Isa) -> tuple[str, ...]:

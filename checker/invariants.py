@@ -23,25 +23,45 @@ from checker.symbolic import Symbolic
 from checker.terms import Term, Terms, Truth, Value
 from spec.concrete import ConcreteEngine
 from spec.expressions import reads
-from spec.ir import Block, Compare, CompareOp, Expr, Isa, Literal, Local, Logic, LogicOp, Read
+from spec.ir import (
+    Block,
+    Compare,
+    CompareOp,
+    Expr,
+    Instruction,
+    Isa,
+    Literal,
+    Local,
+    Logic,
+    LogicOp,
+    Read,
+)
 from spec.outcome import Retired
 from spec.state import MachineState
 
 
 def check_invariants(
     isa: Isa,
+    instruction: Instruction | None,
     *,
     timeout_ms: int = 1000,
     skip: frozenset[str] = frozenset(),
     announce: Callable[[str], None] = lambda name: None,
 ) -> tuple[Fact, ...]:
-    """One fact for each invariant, and for each enumeration element that may break its type."""
+    """Whether the instruction (None: reset, every trap and interrupt) keeps what is assumed.
+
+    One fact for each invariant, and for each enumeration element that may break its type.
+    """
     machine = machine_of(isa)
     log = Log(announce, skip)
-    return tuple(
-        _Keeping(machine, question, condition, timeout_ms, log).fact()
+    kept = [
+        _Keeping(machine, question, condition, timeout_ms, log)
         for question, condition in _conditions(isa)
-    )
+    ]
+    if instruction is None:
+        return tuple(k.fact(k.broken_by_reset() or k.broken_by_routine()) for k in kept)
+    subject = Subject(engines_of(machine), instruction, OperandSet())
+    return tuple(k.fact(k.broken_by(instruction, subject)) for k in kept)
 
 
 def _conditions(isa: Isa) -> Iterator[tuple[str, Expr]]:
@@ -82,40 +102,36 @@ class _Keeping:
     log: Log
     _open: str = field(default="")
 
-    def fact(self) -> Fact:
-        broken = self._broken_by_reset() or self._broken_by_instruction()
-        broken = broken or self._broken_by_routine()
+    def fact(self, broken: str) -> Fact:
         if broken:
             return Fact(self.question, Answer.NO, broken)
         if self._open:
             return Fact(self.question, Answer.UNKNOWN, self._open)
         return Fact(self.question, Answer.YES)
 
-    def _broken_by_reset(self) -> str:
+    def broken_by_reset(self) -> str:
         isa = self.machine.isa
         holds = ConcreteEngine(isa).value(MachineState(isa), self.condition)
         return "" if holds else "it does not hold at reset"
 
     # -- instructions
 
-    def _broken_by_instruction(self) -> str:
+    def broken_by(self, instruction: Instruction, subject: Subject) -> str:
         isa = self.machine.isa
         read = reads(self.condition)
-        for instruction in isa.instructions:
-            subject = Subject(engines_of(self.machine), instruction, OperandSet())
-            prover = Prover(
-                subject, Solver(isa.memory, self.timeout_ms), Replay(self.machine), self.log
-            )
-            for name, mode in isa.mode.members:
-                run = subject.run(mode, True)
-                if run.retires is False or not read & {*run.written, isa.pc}:
-                    continue
-                text = f"{isa.name}/{instruction.name}/{self.question}/{name}"
-                found = prover.ask(self._obligation(text, subject, mode))
-                if found.answer is Answer.YES:
-                    return f"`{instruction.name}` breaks it in mode {name}"
-                if found.answer is Answer.UNKNOWN:
-                    self._open = f"not decided for `{instruction.name}`"
+        prover = Prover(
+            subject, Solver(isa.memory, self.timeout_ms), Replay(self.machine), self.log
+        )
+        for name, mode in isa.mode.members:
+            run = subject.run(mode, True)
+            if run.retires is False or not read & {*run.written, isa.pc}:
+                continue
+            text = f"{isa.name}/{instruction.name}/{self.question}/{name}"
+            found = prover.ask(self._obligation(text, subject, mode))
+            if found.answer is Answer.YES:
+                return f"`{instruction.name}` breaks it in mode {name}"
+            if found.answer is Answer.UNKNOWN:
+                self._open = f"not decided for `{instruction.name}`"
         return ""
 
     def _obligation(self, text: str, subject: Subject, mode: int) -> Obligation:
@@ -137,7 +153,7 @@ class _Keeping:
 
     # -- traps and interrupts
 
-    def _broken_by_routine(self) -> str:
+    def broken_by_routine(self) -> str:
         isa = self.machine.isa
         routines = [_Routine(f"the trap {c.name}", c.delivery, c.parameters) for c in isa.causes]
         routines += [

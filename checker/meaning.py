@@ -56,21 +56,21 @@ class Meanings:
         """Of the facts about a configuration, which no instruction is part of."""
         return self._base(configuration, _NO_INSTRUCTION)
 
-    def whole(self, question: str) -> str:
-        """Of a question about the whole description."""
-        instructions = [self._instruction(i)[0] for i in self._isa.instructions]
-        resets = [(e.name, e.reset) for e in self._isa.elements]
-        routines = [(c.name, c.trap_class, c.delivery) for c in self._isa.causes]
+    def invariants(self, instruction: Instruction | None) -> str:
+        """Of whether the instruction (None: reset, every trap and interrupt) keeps them."""
+        wordings = repr([text for text, _ in self._isa.invariants])
+        if instruction is not None:
+            return digest("invariants", wordings, self._base(_NO_CONFIGURATION, instruction))
+        routines = [(c.name, c.parameters, c.delivery) for c in self._isa.causes]
         return digest(
-            question,
+            "invariants",
+            wordings,
             version(),
             self._machine,
-            self._always[0],
-            *instructions,
             *(text.text for text in self._functions.values()),
             *self._elements.values(),
-            repr((resets, routines, self._isa.undecodable, self._isa.interrupts)),
-            repr([text for text, _ in self._isa.invariants]),
+            repr([(e.name, e.reset) for e in self._isa.elements]),
+            repr((routines, self._isa.interrupts)),
         )
 
     def _base(self, configuration: Configuration, instruction: Instruction) -> str:
@@ -116,6 +116,7 @@ class Meanings:
         )
 
 
+_NO_CONFIGURATION = Configuration("", (), "", (), (), (), ())
 _NO_INSTRUCTION = Instruction("", (), (), (), "", ())
 
 

@@ -5,7 +5,7 @@ cannot hold there can never hold. What can is solved again with the concrete tra
 states found are replayed on the concrete machine before the answer is yes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TypeAlias
@@ -13,13 +13,14 @@ from typing import TypeAlias
 from checker.answers import Answer, Undecided
 from checker.assignment import Assignment, Evaluation
 from checker.components import LOCATION, MEMORY, MODE
+from checker.operand_sets import FIELD
 from checker.replay import Replay
 from checker.replay import Side as Replayed
-from checker.sides import Pair, literal, related
+from checker.sides import PRIME, Pair, literal, related
 from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, replayed
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
-from checker.terms import Truth, support
+from checker.terms import Op, Term, Truth, support
 from checker.witness import lessened
 from spec.ir import Expr
 
@@ -52,11 +53,20 @@ class Obligation:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """States, replayed, in which the goal is reached, and the values that gave them."""
+
+    pair: Pair
+    values: Assignment
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """`case` is given exactly for yes."""
+    """`shown` is given exactly for yes."""
 
     answer: Answer
-    case: Case | None = None
+    shown: Shown | None = None
 
 
 @dataclass(slots=True)
@@ -84,16 +94,34 @@ class Prover:
         """The answer, with the states that show a yes."""
         if obligation.name in self.log.skip:
             return self._give_up(obligation, "time-out")
-        if self._abstraction_vouches(obligation):
-            pair = self.pair(obligation, ABSTRACT)
+        vouched = self._abstraction_vouches(obligation)
+        memory = self._touches_memory(obligation)
+        pair = self.pair(obligation, ABSTRACT)
+        goal: Truth = True
+        if vouched:
             goal = obligation.goal(pair)
             if goal is False:
                 return Found(Answer.NO)
-            if not self._touches_memory(obligation):
-                return self._settle(obligation, pair, goal)
-            if isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
-                return Found(Answer.NO)
+        shown = self._guessed(obligation, pair, goal, exact=vouched and not memory)
+        if shown is not None:
+            return Found(Answer.YES, shown)
+        if vouched and not memory:
+            return self._settle(obligation, pair, goal)
+        if vouched and isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
+            return Found(Answer.NO)
         return self._concretely(obligation)
+
+    def lessened(self, obligation: Obligation, shown: Shown) -> Case:
+        """The case with the least values found that show the same."""
+        base = self.base(obligation.first, obligation.constraints)
+        assert base is not None
+        return lessened(
+            shown.case,
+            shown.values,
+            base,
+            lambda less: self._case(obligation, shown.pair, less, base),
+            lambda found: bool(self.shows(obligation, found)),
+        )
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
         key = (obligation.about, obligation.first, obligation.second, obligation.differ, level)
@@ -177,9 +205,9 @@ class Prover:
                 case Unknown(reason):
                     return self._give_up(obligation, reason)
                 case Refuted(assignment):
-                    case = self._replayed(obligation, pair, assignment)
-                    if case is not None:
-                        return Found(Answer.YES, case)
+                    shown = self._replayed(obligation, pair, assignment)
+                    if shown is not None:
+                        return Found(Answer.YES, shown)
         self.log.defects.append(f"{obligation.name}: the states found do not replay")
         return self._give_up(obligation, "the states found do not replay")
 
@@ -212,20 +240,30 @@ class Prover:
 
     # -- replay
 
-    def _replayed(self, obligation: Obligation, pair: Pair, values: Assignment) -> Case | None:
+    def _guessed(
+        self, obligation: Obligation, pair: Pair, goal: Truth, *, exact: bool
+    ) -> Shown | None:
+        """Try some simple states before asking the solver; `exact`: the goal needs no memory."""
+        base = self.base(obligation.first, obligation.constraints)
+        if base is None:
+            return None
+        for values in guesses(obligation, pair, goal, base):
+            if exact:
+                merged = Assignment({**base.symbols, **values.symbols}, values.arrays)
+                evaluation = Evaluation(merged, self.subject.machine.isa.memory)
+                if not evaluation.truth(goal):
+                    continue
+            case = self._case(obligation, pair, values, base)
+            if self.shows(obligation, case):
+                return Shown(pair, values, case)
+        return None
+
+    def _replayed(self, obligation: Obligation, pair: Pair, values: Assignment) -> Shown | None:
         base = self.base(obligation.first, obligation.constraints)
         if base is None:
             return None
         case = self._case(obligation, pair, values, base)
-        if not self.shows(obligation, case):
-            return None
-        return lessened(
-            case,
-            values,
-            base,
-            lambda less: self._case(obligation, pair, less, base),
-            lambda found: bool(self.shows(obligation, found)),
-        )
+        return Shown(pair, values, case) if self.shows(obligation, case) else None
 
     def _case(
         self, obligation: Obligation, pair: Pair, values: Assignment, base: Assignment
@@ -264,6 +302,39 @@ class Prover:
                 return candidate
         verdict = self._solver.solve(*conditions)
         return verdict.assignment if isinstance(verdict, Refuted) else None
+
+
+def guesses(
+    obligation: Obligation, pair: Pair, goal: Truth, base: Assignment
+) -> Iterator[Assignment]:
+    """Values of what the goal depends on: simple ones, the two states apart where they may be."""
+    subject = pair.subject
+    machine = subject.machine
+    reached = support(goal)
+    if goal is True:
+        for mode in (obligation.first, obligation.second):
+            outcome, results = subject.supports(mode)
+            reached |= outcome | results
+    free = {pair.first.before(name) for name in machine.plain}
+    symbols = [s for s in subject.engines.terms.symbols(reached) if s.op is Op.SYMBOL]
+    if goal is True and obligation.about is not About.ONE:
+        others = (value for value in pair.second.start.values() if isinstance(value, Term))
+        symbols += [s for s in others if s.op is Op.SYMBOL and s.args[0].endswith(PRIME)]
+    apart = [s for s in symbols if s.args[0].endswith(PRIME)]
+    own = [s for s in symbols if s in free or s.args[0].startswith(FIELD)]
+    for filled in (False, True):
+        if filled and not own:
+            return
+        values = {s.args[0]: (1 << s.width) - 1 for s in own} if filled else {}
+        if not apart or obligation.first != obligation.second:
+            yield Assignment(dict(values))
+        for ones in (False, True) if apart else ():
+            given = dict(values)
+            for symbol in apart:
+                name = symbol.args[0]
+                other = base.symbols.get(name.removesuffix(PRIME), 0)
+                given[name] = (1 << symbol.width) - 1 if ones else other ^ 1
+            yield Assignment(given)
 
 
 def _cone(goals: Sequence[Truth], assumptions: Sequence[Truth]) -> list[Truth]:

@@ -34,14 +34,16 @@ class FactsOf:
 
 @dataclass(frozen=True, slots=True)
 class InvariantsOf:
-    """Whether reset, every instruction, trap and interrupt keep the invariants.
+    """Whether an instruction (None: reset, every trap and interrupt) keeps the invariants.
 
     That an element holds a member of its enumeration type is one, so there may always be some.
     """
 
+    instruction: Instruction | None
+
     @property
     def name(self) -> str:
-        return "invariants"
+        return f"invariants/{self.instruction.name}" if self.instruction else "invariants"
 
 
 Question: TypeAlias = ClassesOf | FactsOf | InvariantsOf

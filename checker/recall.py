@@ -61,7 +61,9 @@ def keep(
     files = tuple((file, digest(text)) for file, text in texts.items())
     timing = replace(found.timing, cached=found.timing.classified)
     whole = replace(found, timing=timing, configurations=tuple(map(_cached, found.configurations)))
-    kept.write(_entry(directory, path, options), Recalled(whole, tuple(remarks), status, files))
+    kept.write(
+        _entry(directory, path, options), Recalled(whole, tuple(remarks), int(status), files)
+    )
 
 
 def _lasting(found: Report) -> bool:

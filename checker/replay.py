@@ -72,13 +72,13 @@ class Replay:
     def related(self, one: Side, two: Side, differ: frozenset[str]) -> bool:
         """Whether the states before are the same virtual machine but for `differ`."""
         first, second = one.before, two.before
-        same = [*self.machine.plain, self.isa.pc]
-        same += [name for name in self.machine.outside if name not in differ]
+        names = [*self.machine.plain, self.isa.pc]
+        names += [name for name in self.machine.outside if name not in differ]
         for name in self.machine.control:
             moved = LOCATION in differ and name in self.machine.moving
             if name not in differ and not moved:
-                same.append(name)
-        if any(held(first, name) != held(second, name) for name in same):
+                names.append(name)
+        if not all(same(first, second, name) for name in names):
             return False
         if MODE not in differ and self.mode(first) != self.mode(second):
             return False
@@ -92,8 +92,8 @@ class Replay:
         """Whether the states before are equal in all but the mode."""
         names = [e.name for e in self.isa.elements if e.name != self.isa.mode.element]
         first, second = one.before, two.before
-        same = all(held(first, name) == held(second, name) for name in names)
-        return same and first.cells == second.cells
+        equal = all(same(first, second, name) for name in names)
+        return equal and first.cells == second.cells
 
     def _banks_related(
         self, first: MachineState, second: MachineState, differ: frozenset[str]
@@ -143,7 +143,7 @@ class Replay:
         """Registers, pc and cells of the old view in which two retiring runs end differently."""
         first, second = one.after, two.after
         names = [*self.machine.plain, self.isa.pc]
-        found = [name for name in names if held(first, name) != held(second, name)]
+        found = [name for name in names if not same(first, second, name)]
         seen = [self.machine.visible(self.mode(state)) for state in (first, second)]
         for bank, member in seen[0].items():
             if held(first, member) != held(second, seen[1][bank]):
@@ -161,14 +161,14 @@ class Replay:
         self, first: MachineState, second: MachineState, components: frozenset[str]
     ) -> list[str]:
         """Those of the elements that two states hold different values of."""
-        return [name for name in sorted(components) if held(first, name) != held(second, name)]
+        return [name for name in sorted(components) if not same(first, second, name)]
 
     def changed(self, side: Side) -> frozenset[str]:
         """The components that a retiring run changes."""
         before, after = side.before, side.after
         hidden = self.machine.hidden(self.mode(before))
         names = [*self.machine.control, *self.machine.outside, *hidden]
-        found = {name for name in names if held(before, name) != held(after, name)}
+        found = {name for name in names if not same(before, after, name)}
         if self.mode(before) != self.mode(after):
             found.add(MODE)
         for access in side.outcome.accesses.physical:
@@ -186,7 +186,16 @@ class Replay:
         """Whether a retiring run changes nothing but the pc."""
         before, after = side.before, side.after
         names = [e.name for e in self.isa.elements if e.name != self.isa.pc]
-        return before.cells == after.cells and all(held(before, n) == held(after, n) for n in names)
+        return before.cells == after.cells and all(same(before, after, n) for n in names)
+
+
+def same(first: MachineState, second: MachineState, name: str) -> bool:
+    """Whether two states hold the same in an element."""
+    value = first.scalars.get(name)
+    if value is not None:
+        return value == second.scalars[name]
+    one, other = first.arrays[name], second.arrays[name]
+    return one is other or one == other
 
 
 def held(state: MachineState, name: str) -> int | list[int]:

@@ -74,7 +74,8 @@ def run(
 ) -> Generator[Done | Failed, None, None]:
     """Results as they come, in any order; every task gives exactly one.
 
-    `limit` is the hard limit of one question in seconds, `memory` that of one process in bytes
+    `limit` is the hard limit of one question in seconds, to be set well above what the solver is
+    told, as it counts all that is done until the next question; `memory` is that of one process in bytes
     (where the system has such limits). Closing the iterator, or an exception such as
     KeyboardInterrupt while it waits, kills the workers. Raises WorkerError.
     """
@@ -83,7 +84,7 @@ def run(
     if not tasks:
         return
     workers = import_module("checker.workers")  # lazily: often everything is in the cache
-    crew = workers.Crew(work, context, tasks, min(jobs, len(tasks)), limit, memory)
+    crew = workers.Crew(work, context, tasks, max(1, min(jobs, len(tasks))), limit, memory)
     try:
         crew.staff()
         done = 0

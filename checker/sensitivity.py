@@ -117,12 +117,18 @@ class Classifier:
         components: Iterable[str] = (),
     ) -> None:
         key = f"{property_}/{clause}"
-        if found.case is None or key in self.witnesses:
+        if found.shown is None or key in self.witnesses:
             return
-        differs = self.prover.shows(obligation, found.case)
+        case = self.prover.lessened(obligation, found.shown)
+        differs = self.prover.shows(obligation, case)
+        if clause in ("control", "virtual control"):
+            components = differs
+        elif clause:
+            first, second = (run.before for run in case.runs)
+            components = explaining(self.machine, first, second, obligation.differ)
         instruction = self.subject.instruction
         self.witnesses[key] = describe(
-            self.machine, instruction, found.case, property_, clause, tuple(components), differs
+            self.machine, instruction, case, property_, clause, tuple(components), differs
         )
 
     # -- traps
@@ -329,10 +335,7 @@ class Classifier:
         for mode in reversed(self.virtual):
             for clause, obligation in clauses.obligations(mode):
                 found = self.prover.ask(obligation)
-                if found.case is not None:
-                    first, second = (run.before for run in found.case.runs)
-                    components = explaining(self.machine, first, second, differ)
-                    self._keep(found, obligation, property_, clause, components)
+                self._keep(found, obligation, property_, clause)
                 escape |= found.answer
                 if found.answer is YES:
                     break

@@ -54,10 +54,18 @@ class Side:
     def traps(self, *classes: TrapClass) -> Truth:
         """The run traps with one of the classes."""
         found: Truth = False
-        for path in self._run.traps:
+        for path in self.trap_paths:
             if path.trap_class in classes:
-                found = self.engine.either(found, self._truth(path.condition))
+                found = self.engine.either(found, path.condition)
         return found
+
+    @property
+    def trap_paths(self) -> list[TrapPath]:
+        """The ways to trap, arguments left out."""
+        return [
+            TrapPath(self._truth(path.condition), path.cause, path.trap_class)
+            for path in self._run.traps
+        ]
 
     @property
     def touched(self) -> Iterator[Touched]:
@@ -201,6 +209,16 @@ class Pair:
     @property
     def both_retire(self) -> Truth:
         return self.engine.both(self.first.retires, self.second.retires)
+
+    def retires_where_other_traps(self, *classes: TrapClass) -> Truth:
+        """The first run retires where the second one traps with one of the classes."""
+        engine = self.engine
+        excluded = {path.condition for path in self.first.trap_paths}
+        traps: Truth = False
+        for path in self.second.trap_paths:
+            if path.trap_class in classes and path.condition not in excluded:
+                traps = engine.either(traps, path.condition)
+        return engine.both(self.first.retires, traps)
 
     # -- results
 

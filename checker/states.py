@@ -62,7 +62,7 @@ class Known:
 
 def machine_state(isa: Isa, start: Mapping[str, Value], memory: Term, known: Known) -> MachineState:
     """The state whose elements and memory are the given symbols."""
-    state = MachineState(isa)
+    state = _at_reset(isa).copy()
     for element in isa.elements:
         value = start[element.name]
         if not isinstance(value, Term):
@@ -71,9 +71,27 @@ def machine_state(isa: Isa, start: Mapping[str, Value], memory: Term, known: Kno
             state.scalars[element.name] = known.symbol(value.args[0])
         else:
             content = known.array(value.args[0])
-            array = state.own_array(element.name)
-            array[:] = [content.get(i, 0) for i in range(element.length)]
+            if element.reset:
+                state.arrays[element.name] = [0] * element.length
+            if content:
+                array = state.own_array(element.name)
+                for index, item in content.items():
+                    if index < element.length:
+                        array[index] = item
     for address, cell in known.array(memory.args[0]).items():
         if cell:
             state.cells[address] = cell
+    return state
+
+
+_reset_states: list[tuple[Isa, MachineState]] = []
+
+
+def _at_reset(isa: Isa) -> MachineState:
+    """The state at reset, to be copied: its arrays may be long."""
+    for known, state in _reset_states:
+        if known is isa:
+            return state
+    state = MachineState(isa)
+    _reset_states[:] = [(isa, state)]
     return state

@@ -6,7 +6,7 @@ from itertools import islice
 from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
-from checker.replay import Side, held
+from checker.replay import Side, held, same
 from checker.states import Case
 from spec.ir import Instruction
 from spec.outcome import Retired, Trapped
@@ -76,11 +76,16 @@ def describe(
 
 
 def _names_of_interest(machine: Machine, case: Case) -> list[str]:
-    """Elements that a run changes, that differ between the runs, or that are not 0."""
+    """Elements that a run changes, that differ between the runs, or that are not 0.
+
+    The mode is one only if a run changes it: every run names the mode it starts in.
+    """
     found = []
     states = [state for run in case.runs for state in (run.before, run.after)]
     for element in machine.isa.elements:
         if element.name == machine.isa.mode.element:
+            if any(held(r.before, element.name) != held(r.after, element.name) for r in case.runs):
+                found.append(element.name)
             continue
         values = [held(state, element.name) for state in states]
         if any(value != values[0] for value in values) or (
@@ -109,7 +114,8 @@ def _run(machine: Machine, run: Side, names: Sequence[str], cells: Sequence[int]
             continue
         before, after = held(run.before, element.name), held(run.after, element.name)
         if isinstance(before, int) and isinstance(after, int):
-            values.append(Value(element.name, element.width, before, after))
+            shown = "mode" if element.name == isa.mode.element else element.name
+            values.append(Value(shown, element.width, before, after))
         elif isinstance(before, list) and isinstance(after, list):
             for index, (old, new) in enumerate(zip(before, after, strict=True)):
                 if old or new:
@@ -141,6 +147,6 @@ def explaining(
 ) -> list[str]:
     """The components in which two states differ, of those that may."""
     names = [machine.isa.mode.element, *machine.control, *machine.outside, *machine.members]
-    different = [n for n in names if held(first, n) != held(second, n)]
+    different = [n for n in names if not same(first, second, n)]
     found = ["mode" if name == machine.isa.mode.element else name for name in different]
     return [name for name in found if name in differ] or sorted(differ & {"location", "memory"})

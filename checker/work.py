@@ -30,7 +30,9 @@ def answer(
             return check_configuration(
                 isa, configuration, timeout_ms=timeout_ms, skip=skip, announce=announce
             )
-        case InvariantsOf():
-            return check_invariants(isa, timeout_ms=timeout_ms, skip=skip, announce=announce)
+        case InvariantsOf(instruction):
+            return check_invariants(
+                isa, instruction, timeout_ms=timeout_ms, skip=skip, announce=announce
+            )
         case _:
             assert_never(question)

@@ -21,9 +21,6 @@ from typing import Any, Literal, TypeAlias
 
 from checker.schedule import TIME_OUT, Done, Failed, Task, WorkerError
 
-GRACE = 1.0
-"""Seconds beyond a question's limit in which the solver may still stop by itself."""
-
 PREPARATION = 30.0
 """Seconds a task may take without announcing any question, beyond a question's limit."""
 
@@ -100,7 +97,7 @@ class Crew:
                 yield from self._replace(worker, f"{TIME_OUT} after {self.limit:g} s")
 
     def _deadline(self, worker: _Worker) -> float:
-        slack = GRACE if worker.question is not None else PREPARATION
+        slack = PREPARATION if worker.question is None else 0.0
         return worker.since + self.limit + slack
 
     def _hire(self) -> _Worker:

@@ -39,5 +39,5 @@ def ask(name: str, path: Path, arguments: argparse.Namespace) -> tuple[Report | 
         )
     status = judge(report, loaded.isa.claims)
     options = recall_options(arguments)
-    keep(cache, str(path), options, report, loaded.diagnostics, loaded.texts, status)
+    keep(cache, str(path), options, report, loaded.diagnostics, loaded.texts, int(status))
     return report, status

@@ -24,8 +24,9 @@ def judge(report: Report, claims: Iterable[Claim]) -> ExitStatus:
 
 
 def _is_undecided(configuration: ConfigurationReport) -> bool:
+    verdicts = () if configuration.partial else configuration.verdicts
     return (
         any(row.undecided for row in configuration.instructions)
-        or any(verdict.answer is Answer.UNKNOWN for verdict in configuration.verdicts)
+        or any(verdict.answer is Answer.UNKNOWN for verdict in verdicts)
         or any(fact.answer is Answer.UNKNOWN for fact in configuration.facts)
     )

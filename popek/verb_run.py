@@ -20,7 +20,6 @@ from popek.program_file import read_program
 from popek.render_json import dumps
 from popek.run_state import final_state, settings, state_json
 from popek.trace import trace_line
-from spec.encoding import codec_of
 from spec.ir import Isa
 from spec.machine import Machine, Run, Stop
 from spec.program import Program
@@ -96,7 +95,7 @@ def _machine(isa: Isa, program: Program, values: dict[str, int]) -> Machine | No
     pc = next(element for element in isa.elements if element.name == isa.pc)
     state.scalars[isa.pc] = program.entry & ((1 << pc.width) - 1)
     state.update(values)
-    return Machine(isa, state, codec_of(isa).decode)
+    return Machine(isa, state, engine="emitted")
 
 
 def _reason(ended: Run) -> str:

@@ -1,8 +1,8 @@
 """Whether two readings can read the same units, their conditions considered: `solve`.
 
-Exact where the conditions connect at most 16 bits that the encodings leave open, and where they
-only compare one field with numbers; otherwise a fixed sample is tried, and what it misses is
-taken for impossible.
+Exact where the conditions connect at most 16 bits that the encodings leave open (a field whose
+values are listed aside), and where they only compare one field with numbers; otherwise a fixed
+sample is tried, and what it misses is taken for impossible.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +52,11 @@ class _Test:
         if self.condition is None:
             return self.reading.repeats_agree(units)
         return self.condition.holds(self.reading.fields(units))
+
+    def listed(self) -> frozenset[int]:
+        """The only values of its field that pass, where they are listed."""
+        values = None if self.condition is None else self.condition.values
+        return values or frozenset()
 
     def literals(self) -> set[int] | None:
         """Values that alone the condition tells from the others, if it has one field."""
@@ -103,10 +108,28 @@ def _assignments(places: list[_Place], tests: list[_Test]) -> Iterable[int]:
     telling = _telling(places, tests)
     if telling is not None:
         return telling
+    listed = max(
+        (test for test in tests if test.listed()), key=lambda test: len(test.places), default=None
+    )
+    if listed is not None and width - len(listed.places) <= _EXACT_BITS:
+        return _listed(places, listed)
     if width <= _EXACT_BITS:
         return range(1 << width)
     random = Random(0)
     return (0, (1 << width) - 1, *(random.getrandbits(width) for _ in range(_SAMPLES)))
+
+
+def _listed(places: list[_Place], test: _Test) -> Iterator[int]:
+    """The values that give the open bits of the test's field as some listed value has them."""
+    free = [position for position, place in enumerate(places) if place not in test.places]
+    for value in sorted(test.listed()):
+        fixed = sum(
+            (value >> test.places[place][1] & 1) << position
+            for position, place in enumerate(places)
+            if place in test.places
+        )
+        for rest in range(1 << len(free)):
+            yield fixed | sum((rest >> i & 1) << position for i, position in enumerate(free))
 
 
 def _telling(places: list[_Place], tests: list[_Test]) -> list[int] | None:

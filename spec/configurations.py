@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from spec import ir, syntax
 from spec.declare import constants
-from spec.lower_expressions import Names, as_truth
 from spec.lower_statements import Body
+from spec.lowering import Names, as_truth
 from spec.rewrite import substitute
 from spec.scope import Globals, Scalar, StructState, reject
 from spec.source import Span

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from spec import ir, syntax
-from spec.lower_expressions import Names
 from spec.lower_statements import Body, resolve_type, trap_class_of
+from spec.lowering import Names
 from spec.scope import (
     AliasState,
     Array,

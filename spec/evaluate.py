@@ -92,10 +92,15 @@ class Evaluation(Generic[V, B]):
                 return domain.extract(vector(operand), operand.width, high, low)
             case Binary(op, left, right, width):
                 return domain.binary(op, vector(left), vector(right), width)
-            case Select(condition, then, orelse, 0):
-                return domain.select_truth(truth(condition), truth(then), truth(orelse))
             case Select(condition, then, orelse, width):
-                return domain.select(truth(condition), vector(then), vector(orelse), width)
+                known = truth(condition)
+                if known is True:  # then the other arm need not be evaluated
+                    return self.value(then)
+                if known is False:
+                    return self.value(orelse)
+                if width == 0:
+                    return domain.select_truth(known, truth(then), truth(orelse))
+                return domain.select(known, vector(then), vector(orelse), width)
             case Extend(operand, signed, width):
                 return domain.extend(vector(operand), operand.width, signed, width)
             case Logic(op, left, right):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from spec import ir, syntax
 from spec.declare import constants, parameters_of
-from spec.lower_expressions import Names
 from spec.lower_statements import Body
+from spec.lowering import Names
 from spec.rewrite import substitute
 from spec.scope import Globals, reject
 from spec.source import Span
@@ -195,6 +195,21 @@ class Encodings:
                     self.globals.within(span, parameter.name),
                     help="put it where its bits stand, or remove it",
                 )
+            if isinstance(parameter.type, ir.OperandRef):
+                operand = self.globals.operands[parameter.type.operand]
+                here = {
+                    p.part
+                    for p in pieces
+                    if isinstance(p, ir.OperandPiece) and p.parameter == parameter.name
+                }
+                for part, _ in operand.alternatives[0].parts:
+                    if part not in here:
+                        raise reject(
+                            "E0304",
+                            f"`{parameter.name}.{part}` is not in the encoding",
+                            self.globals.within(span, parameter.name),
+                            help=f"put `{parameter.name}.{part}` where its bits stand",
+                        )
 
     def _constraint(
         self, node: syntax.Expr | None, scope: dict[str, Value], columns: dict[str, syntax.Expr]
@@ -216,6 +231,14 @@ class Encodings:
 
     def _template(self, text: str, parameters: tuple[ir.Parameter, ...], span: Span) -> str:
         known = [p.name for p in parameters]
+        bare = re.sub(r"\{\{|\}\}|\{[A-Za-z_][A-Za-z0-9_]*(:(s|x|pc|pc\+[0-9]+|next))?\}", "", text)
+        if "{" in bare or "}" in bare:
+            raise reject(
+                "E0306",
+                "this assembly text has a hole that is not understood",
+                self.globals.within(span, text),
+                help="a hole is `{name}` or `{name:s}`, `:x`, `:pc`, `:pc+2`, `:next`; braces are `{{`, `}}`",
+            )
         for name in re.findall(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::[^}]*)?\}", text.replace("{{", "")):
             if name not in known:
                 raise self.globals.unknown("parameter", name, span, known)

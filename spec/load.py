@@ -1,8 +1,8 @@
-"""From files to a checked description: reading, inheritance, inclusion, and assembly of the IR."""
+"""From the declarations of a description to its IR."""
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,215 +17,53 @@ from spec.declare import (
     declared_names,
     settle,
 )
-from spec.diagnostics import Diagnostic, Label, Severity
-from spec.instructions import Encodings, Member, members
+from spec.files import Files, problem
+from spec.instructions import Encodings, Member
 from spec.lint import contradictions, encoding_errors
 from spec.loaded import Loaded
-from spec.lower_expressions import Names
 from spec.lower_statements import Body, ends, resolve_type
-from spec.parse import parse
-from spec.scope import ACCESS, Globals, Rejected, reject
-from spec.source import Span, text_of
+from spec.lowering import Names
+from spec.scope import ACCESS, Globals, reject
+from spec.source import Span
 from spec.types import Address, Bits, Type, Value, width_of
 
 _Of: TypeAlias = Callable[..., list[syntax.Declaration]]
 
-MAXIMUM_BYTES = 4_000_000
-"""A description larger than this is refused: it is not one."""
-
 
 def load(path: str) -> Loaded:
     """Read, parse and check the description at `path`. Never raises for bad input."""
-    return _Loader().load(path)
-
-
-def _problem(code: str, message: str, span: Span, help: str = "") -> Diagnostic:
-    return Diagnostic(Severity.ERROR, code, message, Label(span), help=help)
+    return _Loader(Files(Globals())).load(path)
 
 
 @dataclass
 class _Loader:
-    globals: Globals = field(default_factory=Globals)
-    texts: dict[str, str] = field(default_factory=dict)
-    title: str = ""
-    remarks: list[syntax.Remark] = field(default_factory=list)
-    declarations: list[syntax.Declaration | Member] = field(default_factory=list)
-    overrides: dict[str, int] = field(default_factory=dict)
-    overridden: set[str] = field(default_factory=set)
+    files: Files
+
+    @property
+    def globals(self) -> Globals:
+        return self.files.globals
 
     def load(self, path: str) -> Loaded:
-        with self.globals.collecting():
-            self._file(path, Span(path, 0, 0), (), base=False)
+        self.files.read(path)
         isa: ir.Isa | None = None
         try:
-            if not self._errors():
+            if not self.globals.failed:
                 isa = self._assemble(path)
             if isa is not None:
                 self.globals.diagnostics += [*encoding_errors(isa), *contradictions(isa)]
         except RecursionError:
             self.globals.diagnostics.append(
-                _problem(
+                problem(
                     "E0104",
                     "an expression is too long or too deeply nested",
                     Span(path, 0, 1),
                     "name parts of it with `let`, or put them into functions",
                 )
             )
-        if self._errors():
+        if self.globals.failed:
             isa = None
         found = tuple(dict.fromkeys(self.globals.diagnostics))
-        return Loaded(isa, found, self.texts)
-
-    def _errors(self) -> bool:
-        return any(d.severity is Severity.ERROR for d in self.globals.diagnostics)
-
-    # ----------------------------------------------------------------- files
-
-    def _file(self, path: str, span: Span, stack: tuple[str, ...], *, base: bool) -> None:
-        key = str(Path(path).resolve())
-        if key in stack:
-            raise Rejected(_problem("E0503", f"`{path}` includes itself", span))
-        text = self._read(path, span)
-        self.texts[path] = self.globals.texts[path] = text
-        tree = parse(text, path)
-        if isinstance(tree, Diagnostic):
-            raise Rejected(tree)
-        self._items(tree.items, path, (*stack, key), base=base)
-        if not stack and not self.title and not self._errors():
-            self.globals.diagnostics.append(
-                _problem(
-                    "E0302",
-                    "the description has no title",
-                    Span(path, 0, 1),
-                    'begin with `isa "Title"`',
-                )
-            )
-
-    def _read(self, path: str, span: Span) -> str:
-        file = Path(path)
-        try:
-            if file.is_dir():
-                raise Rejected(_problem("E0501", f"`{path}` is a directory", span, "name a file"))
-            if file.stat().st_size > MAXIMUM_BYTES:
-                raise Rejected(
-                    _problem("E0504", f"`{path}` has more than {MAXIMUM_BYTES} bytes", span)
-                )
-            content = file.read_bytes()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a file name"
-            raise Rejected(
-                _problem(
-                    "E0501", f"cannot read `{path}`: {(reason or 'unknown error').lower()}", span
-                )
-            ) from None
-        try:
-            return text_of(content)
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise Rejected(
-                _problem(
-                    "E0502",
-                    f"`{path}` is not UTF-8 text: byte 0x{content[error.start]:02X} in line {line}",
-                    span,
-                    "save it as UTF-8",
-                )
-            ) from None
-
-    def _items(
-        self, items: tuple[syntax.Item, ...], path: str, stack: tuple[str, ...], *, base: bool
-    ) -> None:
-        for item in items:
-            with self.globals.collecting():
-                self._item(item, path, stack, base=base)
-
-    def _item(self, item: syntax.Item, path: str, stack: tuple[str, ...], *, base: bool) -> None:
-        match item:
-            case syntax.Title(text):
-                if not base:
-                    if self.title:
-                        raise reject("E0301", "the description has two titles", item.span)
-                    self.title = text
-            case syntax.Extends(other, bindings):
-                for binding in bindings:
-                    self.overrides[binding.name] = constants(self.globals).integer(binding.value)
-                self._file(str(Path(path).parent / other), item.span, stack, base=True)
-                for binding in bindings:
-                    if binding.name not in self.overridden:
-                        raise self.globals.unknown(
-                            "parameter", binding.name, binding.span, list(self.globals.numbers)
-                        )
-            case syntax.Include(other):
-                self._file(str(Path(path).parent / other), item.span, stack, base=base)
-            case syntax.Remark():
-                self.remarks.append(item)
-            case syntax.Param(name, value):
-                if name in self.globals.numbers:
-                    raise reject("E0301", f"`{name}` is declared twice", item.span)
-                given = constants(self.globals).integer(value)
-                self.overridden.add(name)
-                self.globals.numbers[name] = self.overrides.get(name, given)
-            case syntax.When(condition, then, orelse):
-                chosen = then if constants(self.globals).integer(condition) else orelse
-                self._items(chosen or (), path, stack, base=base)
-            case syntax.Remove(kind, name):
-                if not self._drop(kind, name):
-                    raise reject("E0505", f"there is no {kind} `{name}` to remove", item.span)
-            case syntax.Replace(declaration):
-                self._replace(declaration)
-            case syntax.ClaimProperty() | syntax.ClaimEscapes():
-                if not base:
-                    self.declarations.append(item)
-            case syntax.Instruction():
-                self.declarations += members(item)
-            case _:
-                self.declarations.append(item)
-
-    def _key(self, declaration: syntax.Declaration | Member) -> tuple[str, str]:
-        match declaration:
-            case Member(name):
-                return "instruction", name
-            case syntax.State(role, names):
-                return role, names[0]
-            case syntax.Function(name):
-                return "fn", name
-            case syntax.TypeDef(name):
-                return "type", name
-            case syntax.OperandSubset(name):
-                return "operand", name
-            case syntax.Translate() | syntax.Fetch() | syntax.Undecodable() | syntax.Invariant():
-                return type(declaration).__name__.lower(), ""
-            case syntax.ClaimProperty() | syntax.ClaimEscapes():
-                return "claim", ""
-            case syntax.Instruction():
-                return "instruction", declaration.name or ""
-            case _:
-                return type(declaration).__name__.lower(), declaration.name
-
-    def _drop(self, kind: str, name: str) -> bool:
-        kept = [
-            d
-            for d in self.declarations
-            if self._key(d) != (kind, name)
-            and not (isinstance(d, syntax.State) and d.role == kind and name in d.names)
-        ]
-        found = len(kept) < len(self.declarations)
-        self.declarations = kept
-        return found
-
-    def _replace(self, declaration: syntax.Declaration) -> None:
-        new: list[syntax.Declaration | Member] = (
-            list(members(declaration))
-            if isinstance(declaration, syntax.Instruction)
-            else [declaration]
-        )
-        for one in new:
-            kind, name = self._key(one)
-            if not self._drop(kind, name):
-                raise reject(
-                    "E0505", f"there is no {kind} `{name}` to replace", declaration.span,
-                    help="declare it without `replace`",
-                )  # fmt: skip
-        self.declarations += new
+        return Loaded(isa, found, self.files.texts)
 
     # ----------------------------------------------------------------- assembly of the IR
 
@@ -234,9 +72,9 @@ class _Loader:
         known.types["access"] = ACCESS
         for member, value in ACCESS.members:
             known.members.setdefault(member, []).append((ACCESS, value))
-        instructions = [d for d in self.declarations if isinstance(d, Member)]
+        instructions = [d for d in self.files.declarations if isinstance(d, Member)]
         plain: list[syntax.Declaration] = [
-            d for d in self.declarations if not isinstance(d, Member)
+            d for d in self.files.declarations if not isinstance(d, Member)
         ]
 
         def of(*kinds: type) -> list[syntax.Declaration]:
@@ -322,7 +160,7 @@ class _Loader:
         for absent, what, example in missing:
             if absent:
                 known.diagnostics.append(
-                    _problem(
+                    problem(
                         "E0302",
                         f"the description has no {what}",
                         Span(path, 0, 1),
@@ -335,7 +173,7 @@ class _Loader:
                     kind.__name__, f"`{kind.__name__.lower()}`"
                 )
                 known.diagnostics.append(
-                    _problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
+                    problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
                 )
         return any(absent for absent, _, _ in missing)
 
@@ -377,7 +215,7 @@ class _Loader:
     ) -> ir.Isa | None:
         known = self.globals
         elements = tuple(states.elements)
-        configure = Configurations(known, elements, self.texts)
+        configure = Configurations(known, elements, self.files.texts)
         translate = self._translate(of)
         causes = self._causes(of)
         undecodable: ir.Trap | None = None
@@ -414,21 +252,21 @@ class _Loader:
                         raise reject("E0301", f"`{node.name}` is declared twice", node.span)
                     configurations[node.name] = configure.configuration(node)
         claims: list[ir.Claim] = []
-        if not self._errors():
+        if not self.globals.failed:
             for node in of(syntax.ClaimProperty, syntax.ClaimEscapes):
                 if isinstance(node, syntax.ClaimProperty | syntax.ClaimEscapes):
                     with known.collecting():
                         claims.append(configure.claim(node, configurations, instructions))
         mode, pc, memory = known.mode, known.pc, known.memory
-        if self._errors() or not (translate and undecodable and mode and pc and memory):
+        if self.globals.failed or not (translate and undecodable and mode and pc and memory):
             return None
         functions = (translate, *(f for f in known.instances.values() if f.name))
         order = tuple(mode.members)
         return ir.Isa(
             _isa_name(path),
-            self.title,
-            tuple(r.text for r in self.remarks if r.kind == "source"),
-            tuple(r.text for r in self.remarks if r.kind == "note"),
+            self.files.title,
+            tuple(r.text for r in self.files.remarks if r.kind == "source"),
+            tuple(r.text for r in self.files.remarks if r.kind == "note"),
             elements,
             tuple(states.banks),
             ir.Mode(known.mode_element, mode.width, order),

@@ -1,7 +1,8 @@
 """Type checking and lowering of calls: built-in functions, conversions, functions, accessors."""
 
 from spec import ir, syntax
-from spec.lower_expressions import BIT, Expressions, as_bit, concat
+from spec.lower_expressions import Expressions
+from spec.lowering import BIT, as_bit, concat
 from spec.scope import reject
 from spec.source import Span
 from spec.types import (

@@ -118,6 +118,11 @@ class Globals:
     memory: ir.Memory | None = None
     virtual_width: int = 0
 
+    @property
+    def failed(self) -> bool:
+        """Whether an error has been found."""
+        return any(d.severity is Severity.ERROR for d in self.diagnostics)
+
     @contextmanager
     def collecting(self, declares: frozenset[str] = frozenset()) -> Iterator[None]:
         """Record a rejection and go on after the block; the names it declares stay unknown."""

@@ -134,9 +134,9 @@ class Ours:
         decoded = self.codec.decode(lambda _: word)
         if decoded is None:
             return f"{word:#010x} (no instruction)"
-        fields = {**decoded.fields}
-        if "csr" in fields:
-            fields["csr"] = self.csr_names[fields["csr"]]  # type: ignore[assignment]
+        fields: dict[str, int | str] = {**decoded.fields}
+        if "csr" in decoded.fields:
+            fields["csr"] = self.csr_names[decoded.fields["csr"]]
         return f"{word:#010x} {decoded.instruction.name} {fields}"
 
     def _step(self, machine: Machine, initial: MachineState, memory: Mapping[int, int]) -> Step:

@@ -102,7 +102,7 @@ class _Draw:
         before["pc"] = code + offset
         for index in range(1, 32):
             before[f"x{index}"] = self.value(data, code)
-        steps = self.code(CODE_PAGE + offset, before)
+        steps = self.code(CODE_PAGE + offset)
         return Case(before, self.memory, steps)
 
     def mode(self) -> int:
@@ -207,7 +207,7 @@ class _Draw:
             return (code + random.randrange(0, PAGE_BYTES, 2)) & _ALL_ONES
         return self.word()
 
-    def code(self, at: int, before: Mapping[str, int]) -> int:
+    def code(self, at: int) -> int:
         """Lay down what is executed; how many steps that takes."""
         random, cases = self.random, self.cases
         choice = random.random()
@@ -217,16 +217,13 @@ class _Draw:
         if choice < 0.12 and at + 12 <= CODE_PAGE + PAGE_BYTES:
             base = random.randrange(1, 32)
             other = base if self.chance(0.7) else random.randrange(1, 32)
-            between = random.choice(("ADDI", "SW", LR_W, SC_W, "AMOADD", "FENCE"))
-            self.memory[at] = cases.named(LR_W, random, rd=0, rs1=base)
-            self.memory[at + 4] = cases.named(SC_W, random, rs1=other)
-            self.memory[at + 8] = cases.named(SC_W, random, rs1=base)
+            second = cases.named(SC_W, random, rs1=other)
             if self.chance(0.3):
-                self.memory[at + 4] = (
-                    cases.named(between, random, rd=0)
-                    if between != "SW"
-                    else (cases.named("SW", random, rs1=base))
-                )
+                name = random.choice(("ADDI", "SW", LR_W, "AMOADD", "FENCE"))
+                second = cases.named(name, random, **({"rs1": base} if name == "SW" else {"rd": 0}))
+            self.memory[at] = cases.named(LR_W, random, rd=0, rs1=base)
+            self.memory[at + 4] = second
+            self.memory[at + 8] = cases.named(SC_W, random, rs1=base)
             return 3
         self.memory[at] = cases.word(*self.instruction)
         return 1

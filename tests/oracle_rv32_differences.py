@@ -139,7 +139,7 @@ DIFFERENCES = (
     Difference(
         "qemu",
         "an SC that fails for lack of a reservation does not look at the page; it may not retire "
-        "unless it passes the permission checks (Vol. I, 8.2)",
+        "unless it passes the permission checks (Vol. I, Zalrsc)",
         _all_if(lambda c: c.step.instruction == "SC.W" and c.step.cause in _STORE_FAULTS),
     ),
     Difference(
@@ -153,6 +153,18 @@ DIFFERENCES = (
         "QEMU has one TLB for fetches in M mode and for loads and stores under MPRV, which must not "
         "affect each other (Vol. II, 3.1.6.3): data in the page of the code",
         _all_if(lambda c: c.before["mstatus"] & _MPRV != 0 and c.address >> 12 == c.pc >> 12),
+    ),
+    Difference(
+        "qemu",
+        "QEMU takes CSRRS and CSRRC with a register that holds 0 for reads; they write unless the "
+        "register is x0 (Vol. I, 9.1), so read-only CSRs trap",
+        _all_if(
+            lambda c: (
+                c.step.instruction in ("CSRRS", "CSRRC")
+                and c.step.operands["csr"] >> 10 == 3
+                and c.before.get(f"x{c.step.operands['rs1']}") == 0
+            )
+        ),
     ),
     Difference(
         "qemu",

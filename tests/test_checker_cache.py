@@ -286,16 +286,18 @@ def test_what_becomes_of_untouched_elements_does_not_count() -> None:
     assert _key(ISA, LONER, passed) == _key(ISA, LONER)
 
 
-def test_questions_about_the_whole_depend_on_every_instruction_and_reset() -> None:
-    def key(isa: Isa, question: str = "invariants") -> str:
-        return Meanings(isa).whole(question)
+def test_keeping_invariants_depends_on_one_instruction_or_on_the_routines() -> None:
+    def key(isa: Isa, subject: Instruction | None) -> str:
+        return Meanings(isa).invariants(subject)
 
-    same = key(ISA)
-    assert key(replace(ISA, notes=("a note",))) == same
-    assert key(ISA, "another question") != same
-    assert key(replace(ISA, instructions=(CALLER,))) != same
-    assert key(_with_element("I", reset=1)) != same
-    assert key(replace(ISA, causes=ISA.causes[1:])) != same
+    edited = replace(ISA, instructions=(CALLER,), notes=("a note",))
+    assert key(edited, CALLER) == key(ISA, CALLER)
+    assert key(edited, None) == key(ISA, None)
+    assert key(_with_element("I", reset=1), None) != key(ISA, None)
+    assert key(_with_element("I", reset=1), LONER) == key(ISA, LONER)
+    assert key(replace(ISA, causes=ISA.causes[1:]), None) != key(ISA, None)
+    assert key(replace(ISA, interrupts=()), None) != key(ISA, None)
+    assert len({key(ISA, None), key(ISA, LONER), key(ISA, CALLER), _key(ISA, LONER)}) == 4
 
 
 def test_facts_about_a_configuration_do_not_depend_on_instructions() -> None:

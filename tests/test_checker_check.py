@@ -4,18 +4,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from checker import inquiry
-from checker.answers import Answer, Classification, Fact, Traps
+from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.check import check, explain_data
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
 from checker.report import VerdictKind, explanation_to_json, to_json
-from checker.schedule import Progress
+from checker.schedule import Done, Progress
 from spec.ir import Configuration, EscapesClaim, InstructionClaim, Isa, Literal, VerdictClaim
 from tests.classified import NO, UNKNOWN, YES, classified, on, privileged, witness
 from tests.small_machine import SMALL, instruction
@@ -107,7 +107,10 @@ def test_without_its_bad_instruction_the_machine_is_virtualizable() -> None:
     assert verdicts == [YES] * 18
 
 
-def test_a_question_out_of_time_makes_the_verdict_unknown_and_is_not_kept(tmp_path: Path) -> None:
+def test_a_question_out_of_time_makes_the_verdict_unknown_and_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inquiry, "SLACK", 0.1)
     isa = replace(_without(ISA, "JUMP", "BROKEN"), configurations=(CLASSIC,))
 
     first = check(isa, timeout=0.1, cache=tmp_path)
@@ -127,6 +130,32 @@ def test_an_exception_of_ours_is_a_defect_and_its_answers_are_unknown() -> None:
     assert verdict.answer is UNKNOWN
     assert "our own mistake" in verdict.reasons[0].sentence
     assert [d.split(":")[0] for d in report.defects] == ["classic/BROKEN", "other/BROKEN"]
+
+
+def test_components_stand_in_the_order_of_their_declarations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("I", "R+I", "B", "memory", "mode", "R", "location")
+    found = classified("SET", control_sensitive=on(*names, undecided=("T", "R")))
+    monkeypatch.setattr("checker.inquiry.run", lambda *_, **__: _as_generator(Done(0, found)))
+
+    answers = inquiry.inquire(
+        SOUND,
+        [ClassesOf(CLASSIC, SOUND.instructions[0], OperandSet())],
+        jobs=1,
+        timeout=1.0,
+        cache=None,
+    )
+
+    (result,) = answers.results
+    assert isinstance(result, Classification)
+    assert result.control_sensitive == on(
+        "mode", "location", "memory", "R", "B", "I", "R+I", undecided=("R", "T")
+    )
+
+
+def _as_generator(*results: Done) -> Generator[Done, None, None]:
+    yield from results
 
 
 def test_a_second_check_asks_nothing_and_says_the_same(tmp_path: Path) -> None:
@@ -339,7 +368,7 @@ from checker.check import check
 from tests.test_checker_check import ISA, WORK, _without
 inquiry.WORK = WORK
 def report(progress):
-    print(progress.done, flush=True)
+    print(progress.done, progress.total, flush=True)
 check(_without(ISA, "BROKEN"), timeout=50.0, cache=Path(sys.argv[1]), progress=report)
 """
 
@@ -354,9 +383,9 @@ def test_an_interrupt_leaves_a_cache_with_all_that_was_found(tmp_path: Path) -> 
         start_new_session=True,
     )
     assert process.stdout is not None
-    rest = 2 * len(SMALL.instructions) + 3  # all but the two questions about SLOW
-    while int(process.stdout.readline()) < rest:
-        pass
+    done, total = 0, 3
+    while done < total - 2:  # all but the two questions about SLOW
+        done, total = map(int, process.stdout.readline().split())
 
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=20)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,15 @@ def kept(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+class Status(IntEnum):
+    """As the command line has them: a class that a cache must not need in order to be read."""
+
+    REFUTED = 1
+
+
 def _keep(kept: Path, file: Path, report: Report = DECIDED, *options: str) -> None:
-    keep(kept, str(file), options, report, [WARNING], {str(file): file.read_text()}, 1)
+    texts = {str(file): file.read_text()}
+    keep(kept, str(file), options, report, [WARNING], texts, Status.REFUTED)
 
 
 def _recall(kept: Path, file: Path, *options: str) -> Recalled | None:

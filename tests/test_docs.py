@@ -15,7 +15,10 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 def test_every_session_in_a_document_is_what_the_program_prints(
     document: Path, tmp_path: Path
 ) -> None:
-    assert replay(document, tmp_path) == []
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    assert replay(document, folder) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)

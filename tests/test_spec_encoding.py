@@ -459,6 +459,31 @@ def test_conditions_that_compare_with_numbers_are_decided_at_any_width() -> None
     assert _pairs(isa) == [("ONE", "OTHER"), ("REST", "OTHER")]
 
 
+def test_listed_values_are_tried_beside_any_other_field() -> None:
+    listed = FieldType(24, values=(("LOW", 0x000001), ("HIGH", 0x800001)))
+    isa = isa_of(
+        (
+            instruction("LISTED", {"a": listed, "b": bits(4)}, "0000 a b"),
+            instruction(
+                "NOT",
+                {"h": bits(1), "m": bits(22), "l": bits(1), "b": bits(4)},
+                "0000 h m l b",
+                constraint=differs("m", 0, 22),
+            ),
+            instruction(
+                "ODD",
+                {"l": bits(16)},
+                "0000000000000000 l",
+                constraint=Compare(CompareOp.ULT, Local("l", 16), Literal(0x25, 16)),
+            ),
+        ),
+        unit_width=32,
+    )
+
+    assert _pairs(isa) == [("LISTED", "ODD"), ("NOT", "ODD")]
+    assert overlaps(isa)[0].units == (0x10,)
+
+
 def test_a_condition_on_tags_decides_between_alternatives_of_the_same_bits() -> None:
     size = Local("size", 1)
     immediate = Operand(

@@ -313,6 +313,13 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, body: str, code: str) ->
         ("claim X privileged claim X not privileged", "E0406"),
         ("claim X happy", "E0201"),
         ("claim Q privileged", "E0201"),
+        ('instruction Y (n : bits(8)) = n asm "y {n" { }', "E0306"),
+        ('instruction Y (n : bits(8)) = n asm "y {n:q}" { }', "E0306"),
+        (
+            'operand o {\n | f(n : bits(4)) = up "0000" low n asm "{n}"\n}\n'
+            'instruction Y (p : o) = "0101" p.low asm "y {p}" { }',
+            "E0304",
+        ),
         ("struct S : bits(4) { a @ 3:1, b @ 1 }", "E0303"),
         ("enum F : bits(1) { a, b, c }", "E0204"),
         ("operand o { }", "E0101"),
