@@ -44,9 +44,9 @@ class _Loader:
         return self.files.globals
 
     def load(self, path: str) -> Loaded:
-        self.files.read(path)
         isa: ir.Isa | None = None
         try:
+            self.files.read(path)
             if not self.globals.failed:
                 isa = self._assemble(path)
             if isa is not None:
