@@ -329,10 +329,11 @@ class ConcreteEngine(Concrete):
         return physical or 0
 
     def probe(self, address: int, size: int, access: Access, mode: int | None) -> bool:
-        before, pc_written = self._post, self._pc_written
+        before, pc_written, chosen = self._post, self._pc_written, len(self._chosen)
         self._post = before.copy()
         physical = self._reach(address, size, access, mode)
         self._post, self._pc_written = before, pc_written
+        del self._chosen[chosen:]
         self._trap, self._waiting = None, False
         self._virtual.append(VirtualAccess(Touch.PROBE, address, physical, size, access, mode))
         return physical is not None

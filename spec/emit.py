@@ -311,12 +311,14 @@ class Emitter(Folding):
         self._probes.pop()
         self._calls = calls
         self.go(path, out)
-        if len(answers) == 1 and not self.chooses:
+        if len(answers) == 1:
             return answers.pop()
         routine.body.insert(0, Do("mark = len(LOG)"))
+        if self.chooses:
+            self.out.append(Do("save_choices()"))
         self.out.append(routine)
         if self.chooses:
-            self.out.append(Do(routine.name))  # for the choices that it takes
+            self.out.append(Do("restore_choices()"))
         return routine.name
 
     def choose(self, width: int) -> Value:

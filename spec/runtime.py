@@ -29,6 +29,7 @@ class Runtime:
         self.on_change: Callable[[int], None] = lambda cell: None
         self.choices: Sequence[int] = ()
         self._chosen = 0
+        self._saved: list[int] = []
         self._log: list[tuple[int, int]] = []
         self._watched_pages: set[int] = set()
         self.attach(MachineState(isa))
@@ -77,6 +78,8 @@ class Runtime:
             "log": self._remember,
             "rollback": self._rollback,
             "choose": self._choose,
+            "save_choices": lambda: self._saved.append(self._chosen),
+            "restore_choices": self._restore_choices,
             "sdiv": lambda left, right, width: _INTEGERS.binary(BinaryOp.SDIV, left, right, width),
             "srem": lambda left, right, width: _INTEGERS.binary(BinaryOp.SREM, left, right, width),
         }
@@ -120,6 +123,9 @@ class Runtime:
         while len(self._log) > mark:
             cell, value = self._log.pop()
             self._store(cell, 1, value)
+
+    def _restore_choices(self) -> None:
+        self._chosen = self._saved.pop()
 
     def _choose(self, width: int) -> int:
         position, self._chosen = self._chosen, self._chosen + 1
