@@ -15,7 +15,6 @@ from spec.ir import Configuration, Expr
 
 Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
 
-"""Components from which on it pays to ask about all of them together first."""
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
