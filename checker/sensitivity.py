@@ -9,11 +9,14 @@ from checker.classes import Definitions, EscapeClauses
 from checker.components import LOCATION, MEMORY, MODE, may_differ
 from checker.obligations import Found, Obligation, Prover
 from checker.subject import ABSTRACT
-from checker.terms import Term
+from checker.terms import Term, support
 from checker.witness import describe, explaining
 from spec.ir import Configuration, Expr
 
 Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
+
+MANY = 3
+"""Components from which on it pays to ask about all of them together first."""
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
@@ -69,6 +72,7 @@ class Classifier:
         prefix = f"{self.machine.isa.name}/{instruction}/{configuration.name}"
         self.definitions = Definitions(self.machine, prover.replay, prefix)
         self.witnesses: dict[str, Witness] = {}
+        self.together: dict[int, Answer] = {}  # sensitive on control components only together
 
     def classification(self) -> Classification:
         traps = self._traps(self.user, self.constraints)
@@ -89,8 +93,12 @@ class Classifier:
             behaviour_sensitive=behaviour.components(),
             result_sensitive=result.components(),
             trap_sensitive=self._trap_sensitive(),
-            user_sensitive=control.in_mode(self.user) | behaviour.in_mode(self.user, own),
-            supervisor_sensitive=control.in_mode(self.top) | behaviour.in_mode(self.top, own),
+            user_sensitive=control.in_mode(self.user)
+            | behaviour.in_mode(self.user, own)
+            | self.together.get(self.user, NO),
+            supervisor_sensitive=control.in_mode(self.top)
+            | behaviour.in_mode(self.top, own)
+            | self.together.get(self.top, NO),
             user_mode_noop=self._noop(),
             escape=escape,
             hybrid_escape=hybrid,
@@ -190,15 +198,20 @@ class Classifier:
         behaviour, result = Answers(), Answers()
         for first, second in combinations(self.scope, 2):
             self._two_modes(behaviour, result, first, second)
-        candidates = {mode: self._candidates(mode) for mode in self.scope}
         for mode in self.scope:
-            self._one_mode(behaviour, result, mode, candidates[mode])
+            self._one_mode(behaviour, result, mode, self._candidates(mode))
         for answers, define in (
             (behaviour, self.definitions.behaviour_sensitive),
             (result, self.definitions.result_sensitive),
         ):
             if answers.any is NO:
-                self._joint(answers, candidates, define)
+                self._joint(answers, define, self._linked(self.scope) | {MODE})
+        for mode in (self.user, self.top):
+            own = self._linked([mode]) - set(self.machine.outside)
+            if len(own) > 1 and behaviour.in_mode(mode, own) is NO:
+                obligation = self.definitions.behaviour_sensitive(own, mode, mode)
+                answer = self.prover.ask(obligation).answer
+                self.together[mode] = self.together.get(mode, NO) | answer
         return behaviour, result
 
     def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:
@@ -212,6 +225,16 @@ class Classifier:
         self, behaviour: Answers, result: Answers, mode: int, candidates: list[str]
     ) -> None:
         """Sensitivity on each component alone, both states in one mode."""
+        if len(candidates) > MANY:  # what they cannot do together, none can alone
+            together = self.definitions.behaviour_sensitive(frozenset(candidates), mode, mode)
+            if self.prover.ask_quietly(together).answer is NO:
+                for component in candidates:
+                    differ = frozenset({component})
+                    obligation = self.definitions.result_sensitive(differ, mode, mode)
+                    behaviour.note(component, mode, NO)
+                    answer = self._ask(obligation, "result_sensitive", component)
+                    result.note(component, mode, answer)
+                return
         for component in candidates:
             if mode not in (self.user, self.top) and behaviour.of(component) is YES:
                 continue
@@ -256,24 +279,39 @@ class Classifier:
             found.append(MEMORY)
         return found
 
-    def _joint(self, answers: Answers, candidates: dict[int, list[str]], define: Define) -> None:
+    def _linked(self, modes: Iterable[int]) -> frozenset[str]:
+        """Components that runs depend on, directly or because invariants tie them together."""
+        found: set[str] = set()
+        for mode in modes:
+            if not self._candidates(mode):
+                continue
+            outcome, results = self.subject.supports(mode)
+            reached = outcome | results
+            conditions = self.subject.well_formed(mode)
+            for _ in conditions:
+                for condition in conditions:
+                    if support(condition) & reached:
+                        reached |= support(condition)
+            found |= set(self._depended_on(mode, reached))
+        return frozenset(found)
+
+    def _joint(self, answers: Answers, define: Define, every: frozenset[str]) -> None:
         """A smallest set of components on which the instruction depends only together."""
-        every = frozenset(c for mode in self.scope for c in candidates[mode])
-        if len(every) < 1 or len(self.scope) + len(every) < 3:
+        if len(every) < 2:
             return
-        found = self._ask_over_modes(define, every | {MODE}) | self._ask_over_modes(define, every)
-        if found is not YES:
-            if found is UNKNOWN:
-                answers.note("+".join(sorted(every | {MODE})), self.user, UNKNOWN)
+        answer = self._ask_over_modes(define, every)
+        if answer is not YES and len(every) > 2:
+            answer |= self._ask_over_modes(define, every - {MODE})
+        if answer is NO:
             return
-        least = every | {MODE}
-        if self._ask_over_modes(define, every) is YES:
-            least = every
-        for component in sorted(least):
-            if len(least) > 1 and self._ask_over_modes(define, least - {component}) is YES:
-                least -= {component}
-        for mode in self._modes_of(define, least):
-            answers.note("+".join(sorted(least)), mode, YES)
+        least = every
+        for component in sorted(every, key=lambda name: (name != MODE, name)):
+            if answer is YES and len(least) > 1:
+                fewer = least - {component}
+                least = fewer if self._ask_over_modes(define, fewer) is YES else least
+        for first, second in self._mode_pairs(least):
+            name = "+".join(sorted(least))
+            answers.note(name, first, self.prover.ask(define(least, first, second)).answer)
 
     def _ask_over_modes(self, define: Define, differ: frozenset[str]) -> Answer:
         answer = NO
@@ -281,13 +319,6 @@ class Classifier:
             if answer is not YES:
                 answer |= self.prover.ask(define(differ, first, second)).answer
         return answer
-
-    def _modes_of(self, define: Define, differ: frozenset[str]) -> list[int]:
-        return [
-            first
-            for first, second in self._mode_pairs(differ)
-            if self.prover.ask(define(differ, first, second)).answer is YES
-        ]
 
     def _mode_pairs(self, differ: frozenset[str]) -> list[tuple[int, int]]:
         if MODE in differ:

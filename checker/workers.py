@@ -119,16 +119,16 @@ class Crew:
         return worker
 
     def _give(self, worker: _Worker) -> None:
-        """Hand a batch to an idle worker: large while much is left, single tasks at the end."""
-        size = min(8, max(1, len(self.waiting) // (4 * self.jobs)))
+        """Hand the next group of tasks to a worker that has none, or only one to do."""
         batch: list[int] = []
-        while self.waiting and (len(batch) < size or self._continues(batch[-1])):
+        while self.waiting and (not batch or self._continues(batch[-1])):
             batch.append(self.waiting.popleft())
         if not batch:
             return
+        if not worker.queue:
+            worker.question = None
+            worker.since = time.monotonic()
         worker.queue.extend(batch)
-        worker.question = None
-        worker.since = time.monotonic()
         skips = [frozenset(name for name, _ in self.stopped.get(index, ())) for index in batch]
         with suppress(OSError):  # a worker that died is noticed when we listen
             worker.connection.send(list(zip(batch, skips, strict=True)))
@@ -155,8 +155,13 @@ class Crew:
         except (EOFError, OSError):
             worker.process.join()
             yield from self._replace(worker, f"the worker died ({_exit(worker.process)})")
-        if worker in self.workers and not worker.queue:
+        if worker in self.workers and len(worker.queue) <= self._ahead():
             self._give(worker)
+
+    def _ahead(self) -> int:
+        """How many tasks a worker may hold and still get more: none is idle while much waits,
+        and at the end none holds what another could begin."""
+        return 1 if len(self.waiting) > 4 * self.jobs else 0
 
     def _finished(self, index: int, kind: str, news: list[Any]) -> Done | Failed:
         if kind == "raised":

@@ -53,7 +53,7 @@ def decisive(witness: Witness) -> tuple[str, ...]:
 def _varies(witness: Witness, name: str) -> bool:
     """Whether a run changes the value, or two runs leave it different."""
     found = [value for run in witness.runs for value in run.values if value.name == name]
-    if len(witness.runs) == 1:
+    if len(witness.runs) == 1 or "control" in witness.clause:
         return any(value.before != value.after for value in found)
     return len(found) < len(witness.runs) or len({value.after for value in found}) > 1
 

@@ -579,7 +579,7 @@ def _shaped(draw: Draw, instruction: Instruction, fields: Mapping[str, int], set
         registers[4] = setup.registers[4]
     if name in ("LLDT", "LTR"):
         for index in range(24, 30):
-            kind = random.choice((2, 9, 9, random.randrange(16)))
+            kind = random.choice((2, 9, 9, random.randrange(2, 16)))
             present = int(random.random() < 0.8)
             entry = system_descriptor(random.choice((LDT, TSS)), 0x6F, 3, kind, present=present)
             struct.pack_into("<Q", arena, 8 * index, entry)
