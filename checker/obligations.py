@@ -42,7 +42,8 @@ class About(Enum):
 class Obligation:
     """May states in these modes, with these conditions on the first one, reach the goal?"""
 
-    name: str
+    scope: str  # the instruction and the configuration
+    asks: str  # the property, components and modes
     about: About
     first: int
     second: int
@@ -50,6 +51,11 @@ class Obligation:
     check: Check
     differ: frozenset[str] = frozenset()
     constraints: tuple[Expr, ...] = ()
+    shared: bool = True  # the same under every configuration with these constraints
+
+    @property
+    def name(self) -> str:
+        return f"{self.scope}/{self.asks}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Log:
     """What was announced, left open and found wrong on the way."""
 
     announce: Callable[[str], None]
-    skip: frozenset[str]
+    skip: frozenset[str] = frozenset()
     undecided: list[Undecided] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
 
@@ -89,11 +95,27 @@ class Prover:
         self._solver = solver
         self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
         self._pairs: dict[object, Pair] = {}
+        self._answers: dict[tuple[object, ...], Found] = {}
+
+    @property
+    def costs(self) -> tuple[float, int]:
+        """Seconds in the solver and calls of it, so far."""
+        return self._solver.seconds, self._solver.calls
 
     def ask(self, obligation: Obligation) -> Found:
-        """The answer, with the states that show a yes."""
+        """The answer, with the states that show a yes; asked before, it is known."""
         if obligation.name in self.log.skip:
             return self._give_up(obligation, "time-out")
+        modes = (obligation.first, obligation.second)
+        key = (obligation.asks, modes, obligation.constraints)
+        found = self._answers.get(key) if obligation.shared else None
+        if found is None:
+            found = self._ask(obligation)
+            if obligation.shared and found.answer is not Answer.UNKNOWN:
+                self._answers[key] = found
+        return found
+
+    def _ask(self, obligation: Obligation) -> Found:
         vouched = self._abstraction_vouches(obligation)
         memory = self._touches_memory(obligation)
         pair = self.pair(obligation, ABSTRACT)

@@ -258,7 +258,10 @@ class Classifier:
         if run.retires is False:
             return []
         outcome, results = self.subject.supports(mode)
-        return self._depended_on(mode, outcome | results)
+        found = self._depended_on(mode, outcome | results)
+        if self.machine.isa.mode.element in run.written:  # hidden members may come to be seen
+            found += [name for name in self.machine.hidden(mode) if name not in found]
+        return found
 
     def _depended_on(self, mode: int, reached: int) -> list[str]:
         """Components in a support; all that placement depends on, if it carries a mark."""

@@ -7,6 +7,7 @@ from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
 from checker.replay import Side, held, same
+from checker.sides import PRIME
 from checker.states import Case
 from spec.ir import Instruction
 from spec.outcome import Retired, Trapped
@@ -32,7 +33,11 @@ def lessened(
 
 
 def _simpler(values: Assignment, base: Assignment) -> Iterator[Assignment]:
-    """One change at a time: forget a value (then the base or the other state gives it), or 0."""
+    """Forget all values but those that set the second state apart; then one change at a time:
+    forget a value (then the base or the other state gives it), or make it 0 or 1."""
+    apart = {name: value for name, value in values.symbols.items() if name.endswith(PRIME)}
+    if len(values.symbols) > len(apart) or values.arrays:
+        yield Assignment(apart)
     for name in sorted(values.symbols, key=lambda n: (not n.endswith("'"), n)):
         if name in values.symbols and values.symbols[name] != base.symbols.get(name, 0):
             less = values.copy()
