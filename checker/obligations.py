@@ -21,7 +21,7 @@ from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, replayed
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
-from checker.witness import lessened
+from checker.witness import FEW_TRIES, MOST_TRIES, lessened
 from spec.ir import Expr
 
 MOST_CELLS = 24
@@ -141,7 +141,8 @@ class Prover:
         return found
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
-        """The case with the least values found that show the same."""
+        """The case with the least values found that show the same; escapes are shown to people,
+        so more is tried for them."""
         base = self.base(obligation.first, obligation.constraints)
         assert base is not None
         return lessened(
@@ -150,6 +151,7 @@ class Prover:
             base,
             lambda less: self._case(obligation, shown.pair, less, base),
             lambda found: bool(self.shows(obligation, found)),
+            FEW_TRIES if obligation.shared else MOST_TRIES,
         )
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
