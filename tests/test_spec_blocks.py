@@ -115,7 +115,8 @@ def test_an_instruction_too_deep_for_python_runs_all_the_same() -> None:
     functions = [leaf]
     for number in range(1, 30):
         inner = Call("inner", f"f{number - 1}", ())
-        early = If(zero, (Return(zero),), ())
+        other = Compare(CompareOp.EQ, Read("A", 16), Literal(1000 + number, 16))
+        early = If(other, (Return(zero),), ())
         again = (early, inner, Return(Local("inner", 0)))
         functions.append(Function(f"f{number}", (), again, 0))
     deep = instruction(
