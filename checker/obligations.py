@@ -324,15 +324,24 @@ class Prover:
         return self._bases[key]
 
     def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
-        subject = self.subject
-        conditions = [*subject.well_formed(mode), *subject.operands.conditions]
+        """That of the instruction before, if its operands may be all 0 here too."""
+        subject, bases = self.subject, self.replay.bases
+        found = bases.get((mode, constraints))
+        operands = subject.operands.conditions
+        if found is not None and self._holds(found, operands):
+            return found
+        conditions = [*subject.well_formed(mode), *operands]
         conditions += [subject.condition(mode, expr) for expr in constraints]
         for candidate in (subject.reset(mode), Assignment()):
-            evaluation = Evaluation(candidate, subject.machine.isa.memory)
-            if all(evaluation.truth(condition) for condition in conditions):
+            if self._holds(candidate, conditions):
+                bases[mode, constraints] = candidate
                 return candidate
         verdict = self._solver.solve(*conditions)
         return verdict.assignment if isinstance(verdict, Refuted) else None
+
+    def _holds(self, values: Assignment, conditions: Sequence[Truth]) -> bool:
+        evaluation = Evaluation(values, self.subject.machine.isa.memory)
+        return all(evaluation.truth(condition) for condition in conditions)
 
 
 def guesses(

@@ -142,10 +142,13 @@ class Classifier:
     # -- traps
 
     def _traps(self, mode: int, constraints: tuple[Expr, ...]) -> Traps:
-        trapping = self._ask(self.definitions.traps(mode, constraints), "traps")
-        retiring = self._ask(self.definitions.retires(mode, constraints), "retires")
-        match trapping, retiring:
+        traps = self.definitions.traps(mode, constraints)
+        retires = self.definitions.retires(mode, constraints)
+        trapping, retiring = self.prover.ask(traps), self.prover.ask(retires)
+        match trapping.answer, retiring.answer:
             case (Answer.YES, Answer.YES):
+                self._keep(trapping, traps, "traps", "")
+                self._keep(retiring, retires, "retires", "")
                 return Traps.SOMETIMES
             case (Answer.YES, Answer.NO):
                 return Traps.ALWAYS
