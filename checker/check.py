@@ -236,7 +236,7 @@ def _configuration(
         shadowed=configuration.shadowed,
         mirrored=configuration.mirrored,
         passed=configuration.passed,
-        assumptions=_assumptions(configuration, invariants),
+        assumptions=_assumptions(isa, configuration, invariants),
         verdicts=found,
         efficient=_efficient(facts, rows, partial),
         instructions=rows,
@@ -300,10 +300,16 @@ def _notes(rows: Sequence[InstructionReport]) -> tuple[str, ...]:
     return (f"privileged although innocuous, so interpreted: {verdicts.listing(names)}",)
 
 
-def _assumptions(configuration: Configuration, invariants: Sequence[Fact]) -> tuple[str, ...]:
+def _assumptions(
+    isa: Isa, configuration: Configuration, invariants: Sequence[Fact]
+) -> tuple[str, ...]:
     """What the verdicts rest on and do not prove themselves."""
     proved = {Answer.YES: "proved", Answer.NO: "refuted", Answer.UNKNOWN: "not proved"}
     lines = [f"{f.question}: in every reachable state ({proved[f.answer]})" for f in invariants]
+    if not invariants:
+        lines += [
+            f"invariant {text}: in every reachable state (not asked)" for text, _ in isa.invariants
+        ]
     lines += [f"the VMM keeps {text} on the real machine" for text, _ in configuration.constraints]
     lines += [
         "the VMM keeps the guest's view mapped as its virtual machine sees it",

@@ -31,8 +31,8 @@ class Definitions:
     def mode_name(self, mode: int) -> str:
         return next(name for name, code in self.machine.isa.mode.members if code == mode)
 
-    def name(self, property_: str, *parts: str) -> str:
-        return "/".join((self.prefix, property_, *parts))
+    def asks(self, property_: str, *parts: str) -> str:
+        return "/".join((property_, *parts))
 
     # -- trapping
 
@@ -53,7 +53,9 @@ class Definitions:
             against = not one.traps(TrapClass.PRIVILEGE) or two.traps(TrapClass.PRIVILEGE)
             return ("outcome",) if against else ()
 
-        return Obligation(self.name("privileged"), About.LITERAL, user, top, goal, check)
+        return Obligation(
+            self.prefix, self.asks("privileged"), About.LITERAL, user, top, goal, check
+        )
 
     def privilege_possible(self, user: int, top: int) -> Obligation:
         """Guard of `not_privileged`: some such pair of states does not memory-trap."""
@@ -61,8 +63,8 @@ class Definitions:
         def check(runs: Runs) -> Sequence[str]:
             return () if any(run.traps(TrapClass.MEMORY) for run in runs) else ("outcome",)
 
-        name = self.name("privileged", "guard")
-        return Obligation(name, About.LITERAL, user, top, _neither_memory_traps, check)
+        name = self.asks("privileged", "guard")
+        return Obligation(self.prefix, name, About.LITERAL, user, top, _neither_memory_traps, check)
 
     def traps(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
         """A state in which the instruction traps, memory traps left out of account."""
@@ -71,7 +73,8 @@ class Definitions:
             return ("outcome",) if any(runs[0].traps(c) for c in NOT_MEMORY) else ()
 
         return Obligation(
-            self.name("traps", self.mode_name(mode)),
+            self.prefix,
+            self.asks("traps", self.mode_name(mode)),
             About.ONE,
             mode,
             mode,
@@ -83,7 +86,8 @@ class Definitions:
     def retires(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
         """A state in which the instruction retires."""
         return Obligation(
-            self.name("retires", self.mode_name(mode)),
+            self.prefix,
+            self.asks("retires", self.mode_name(mode)),
             About.ONE,
             mode,
             mode,
@@ -102,7 +106,8 @@ class Definitions:
             return (component,) if run.retires and component in self.replay.changed(run) else ()
 
         return Obligation(
-            self.name("control_sensitive", component, self.mode_name(mode)),
+            self.prefix,
+            self.asks("control_sensitive", component, self.mode_name(mode)),
             About.ONE,
             mode,
             mode,
@@ -120,6 +125,7 @@ class Definitions:
             return self.replay.result_differences(one, two)
 
         return Obligation(
+            self.prefix,
             self._two("result_sensitive", differ, first, second),
             About.RELATED,
             first,
@@ -143,7 +149,7 @@ class Definitions:
             return results.check(runs) if left else ()
 
         name = self._two("behaviour_sensitive", differ, first, second)
-        return replace(results, name=name, goal=goal, check=check)
+        return replace(results, asks=name, goal=goal, check=check)
 
     def trap_sensitive(self, differ: frozenset[str], first: int, second: int) -> Obligation:
         """The first run retires where the second one traps, other than for memory."""
@@ -154,6 +160,7 @@ class Definitions:
             return ("outcome",) if one.retires and traps else ()
 
         return Obligation(
+            self.prefix,
             self._two("trap_sensitive", differ, first, second),
             About.RELATED,
             first,
@@ -180,11 +187,11 @@ class Definitions:
 
         differ = frozenset({MODE})
         name = self._two("user_mode_noop", differ, user, other)
-        return Obligation(name, About.RELATED, user, other, goal, check, differ)
+        return Obligation(self.prefix, name, About.RELATED, user, other, goal, check, differ)
 
     def _two(self, property_: str, differ: frozenset[str], first: int, second: int) -> str:
         modes = f"{self.mode_name(first)}-{self.mode_name(second)}"
-        return self.name(property_, "+".join(sorted(differ)), modes)
+        return self.asks(property_, "+".join(sorted(differ)), modes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +284,9 @@ class EscapeClauses:
 
     def _obligation(self, clause: str, virtual: int, goal: Goal, check: Check) -> Obligation:
         definitions = self.definitions
-        name = definitions.name(self.property, clause, definitions.mode_name(virtual))
+        name = definitions.asks(self.property, clause, definitions.mode_name(virtual))
         return Obligation(
+            definitions.prefix,
             name,
             About.RELATED,
             self.user,
@@ -287,6 +295,7 @@ class EscapeClauses:
             check,
             self.differ,
             self.constraints,
+            shared=False,
         )
 
 

@@ -31,27 +31,30 @@ def classify(
 ) -> Classification:
     """The classes (formal model, section 3), with witnesses for what can happen."""
     started = perf_counter()
-    subject = _subject(isa, instruction, operands)
-    solver = Solver(isa.memory, timeout_ms)
-    log = Log(announce, skip)
-    prover = Prover(subject, solver, Replay(subject.machine), log)
+    prover = _prover(isa, instruction, operands, timeout_ms)
+    prover.log = Log(announce, skip)
+    seconds, calls = prover.costs
     found = Classifier(prover, configuration).classification()
     return replace(
         found,
         seconds=perf_counter() - started,
-        solver_seconds=solver.seconds,
-        solver_calls=solver.calls,
+        solver_seconds=prover.costs[0] - seconds,
+        solver_calls=prover.costs[1] - calls,
     )
 
 
-_subjects: list[tuple[Isa, Instruction, OperandSet, Subject]] = []
+_last: list[tuple[Isa, Instruction, OperandSet, int, Prover]] = []
 
 
-def _subject(isa: Isa, instruction: Instruction, operands: OperandSet) -> Subject:
-    """The subject, kept from the call before."""
-    for known_isa, known, chosen, subject in _subjects:
-        if known_isa is isa and known is instruction and chosen == operands:
-            return subject
-    subject = Subject(engines_of(machine_of(isa)), instruction, operands)
-    _subjects[:] = [(isa, instruction, operands, subject)]
-    return subject
+def _prover(isa: Isa, instruction: Instruction, operands: OperandSet, timeout_ms: int) -> Prover:
+    """What was learned in the call before, if it was about the same instruction."""
+    for known_isa, known, chosen, timeout, prover in _last:
+        same = known_isa is isa and known is instruction
+        if same and chosen == operands and timeout == timeout_ms:
+            return prover
+    machine = _last[0][4].subject.machine if _last and _last[0][0] is isa else machine_of(isa)
+    replay = _last[0][4].replay if _last and _last[0][0] is isa else Replay(machine)
+    subject = Subject(engines_of(machine), instruction, operands)
+    prover = Prover(subject, Solver(isa.memory, timeout_ms), replay, Log(lambda name: None))
+    _last[:] = [(isa, instruction, operands, timeout_ms, prover)]
+    return prover

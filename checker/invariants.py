@@ -126,15 +126,15 @@ class _Keeping:
             run = subject.run(mode, True)
             if run.retires is False or not read & {*run.written, isa.pc}:
                 continue
-            text = f"{isa.name}/{instruction.name}/{self.question}/{name}"
-            found = prover.ask(self._obligation(text, subject, mode))
+            scope = f"{isa.name}/{instruction.name}"
+            found = prover.ask(self._obligation(scope, name, subject, mode))
             if found.answer is Answer.YES:
                 return f"`{instruction.name}` breaks it in mode {name}"
             if found.answer is Answer.UNKNOWN:
                 self._open = f"not decided for `{instruction.name}`"
         return ""
 
-    def _obligation(self, text: str, subject: Subject, mode: int) -> Obligation:
+    def _obligation(self, scope: str, mode_name: str, subject: Subject, mode: int) -> Obligation:
         engine = subject.engines.abstract
         concrete = ConcreteEngine(self.machine.isa)
 
@@ -149,7 +149,8 @@ class _Keeping:
                 return ()
             return () if concrete.value(outcome.state, self.condition) else (self.question,)
 
-        return Obligation(text, About.ONE, mode, mode, goal, check)
+        asks = f"{self.question}/{mode_name}"
+        return Obligation(scope, asks, About.ONE, mode, mode, goal, check)
 
     # -- traps and interrupts
 

@@ -21,7 +21,7 @@ from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, replayed
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
-from checker.witness import lessened
+from checker.witness import FEW_TRIES, MOST_TRIES, lessened
 from spec.ir import Expr
 
 MOST_CELLS = 24
@@ -42,7 +42,8 @@ class About(Enum):
 class Obligation:
     """May states in these modes, with these conditions on the first one, reach the goal?"""
 
-    name: str
+    scope: str  # the instruction and the configuration
+    asks: str  # the property, components and modes
     about: About
     first: int
     second: int
@@ -50,6 +51,11 @@ class Obligation:
     check: Check
     differ: frozenset[str] = frozenset()
     constraints: tuple[Expr, ...] = ()
+    shared: bool = True  # the same under every configuration with these constraints
+
+    @property
+    def name(self) -> str:
+        return f"{self.scope}/{self.asks}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Log:
     """What was announced, left open and found wrong on the way."""
 
     announce: Callable[[str], None]
-    skip: frozenset[str]
+    skip: frozenset[str] = frozenset()
     undecided: list[Undecided] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
 
@@ -89,12 +95,28 @@ class Prover:
         self._solver = solver
         self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
         self._pairs: dict[object, Pair] = {}
-        self._excluded: dict[str, bool] = {}
+        self._answers: dict[tuple[object, ...], Found] = {}
+        self._excluded: dict[tuple[object, ...], bool] = {}
+
+    @property
+    def costs(self) -> tuple[float, int]:
+        """Seconds in the solver and calls of it, so far."""
+        return self._solver.seconds, self._solver.calls
 
     def ask(self, obligation: Obligation) -> Found:
-        """The answer, with the states that show a yes."""
+        """The answer, with the states that show a yes; asked before, it is known."""
         if obligation.name in self.log.skip:
             return self._give_up(obligation, "time-out")
+        modes = (obligation.first, obligation.second)
+        key = (obligation.asks, modes, obligation.constraints)
+        found = self._answers.get(key) if obligation.shared else None
+        if found is None:
+            found = self._ask(obligation)
+            if obligation.shared and found.answer is not Answer.UNKNOWN:
+                self._answers[key] = found
+        return found
+
+    def _ask(self, obligation: Obligation) -> Found:
         vouched = self._abstraction_vouches(obligation)
         memory = self._touches_memory(obligation)
         pair = self.pair(obligation, ABSTRACT)
@@ -116,10 +138,13 @@ class Prover:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
         if obligation.name in self.log.skip:
             return False
-        found = self._excluded.get(obligation.name)
+        modes = (obligation.first, obligation.second)
+        asks = obligation.asks if obligation.shared else obligation.name
+        key = (asks, modes, obligation.constraints)
+        found = self._excluded.get(key)
         if found is None:
             level = ABSTRACT if self._abstraction_vouches(obligation) else CONCRETE
-            found = self._excluded[obligation.name] = self._excludes(obligation, level)
+            found = self._excluded[key] = self._excludes(obligation, level)
         return found
 
     def _excludes(self, obligation: Obligation, level: Level) -> bool:
@@ -133,7 +158,8 @@ class Prover:
         return isinstance(self._solve(obligation, pair, goal, whole=False), Proved)
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
-        """The case with the least values found that show the same."""
+        """The case with the least values found that show the same; escapes are shown to people,
+        so more is tried for them."""
         base = self.base(obligation.first, obligation.constraints)
         assert base is not None
         return lessened(
@@ -142,6 +168,7 @@ class Prover:
             base,
             lambda less: self._case(obligation, shown.pair, less, base),
             lambda found: bool(self.shows(obligation, found)),
+            FEW_TRIES if obligation.shared else MOST_TRIES,
         )
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
@@ -314,15 +341,24 @@ class Prover:
         return self._bases[key]
 
     def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
-        subject = self.subject
-        conditions = [*subject.well_formed(mode), *subject.operands.conditions]
+        """That of the instruction before, if its operands may be all 0 here too."""
+        subject, bases = self.subject, self.replay.bases
+        found = bases.get((mode, constraints))
+        operands = subject.operands.conditions
+        if found is not None and self._holds(found, operands):
+            return found
+        conditions = [*subject.well_formed(mode), *operands]
         conditions += [subject.condition(mode, expr) for expr in constraints]
         for candidate in (subject.reset(mode), Assignment()):
-            evaluation = Evaluation(candidate, subject.machine.isa.memory)
-            if all(evaluation.truth(condition) for condition in conditions):
+            if self._holds(candidate, conditions):
+                bases[mode, constraints] = candidate
                 return candidate
         verdict = self._solver.solve(*conditions)
         return verdict.assignment if isinstance(verdict, Refuted) else None
+
+    def _holds(self, values: Assignment, conditions: Sequence[Truth]) -> bool:
+        evaluation = Evaluation(values, self.subject.machine.isa.memory)
+        return all(evaluation.truth(condition) for condition in conditions)
 
 
 def guesses(

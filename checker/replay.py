@@ -6,6 +6,7 @@ This shares no code with the symbolic reading in `checker.classes`; both follow 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from checker.assignment import Assignment
 from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
 from spec.concrete import ConcreteEngine
 from spec.ir import Access, Expr, Instruction, TrapClass
@@ -41,6 +42,7 @@ class Replay:
         self.machine = machine
         self.isa = machine.isa
         self._engine = ConcreteEngine(machine.isa)
+        self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment] = {}  # of `checker.obligations`
 
     def side(
         self,

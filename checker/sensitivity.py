@@ -143,10 +143,13 @@ class Classifier:
     # -- traps
 
     def _traps(self, mode: int, constraints: tuple[Expr, ...]) -> Traps:
-        trapping = self._ask(self.definitions.traps(mode, constraints), "traps")
-        retiring = self._ask(self.definitions.retires(mode, constraints), "retires")
-        match trapping, retiring:
+        traps = self.definitions.traps(mode, constraints)
+        retires = self.definitions.retires(mode, constraints)
+        trapping, retiring = self.prover.ask(traps), self.prover.ask(retires)
+        match trapping.answer, retiring.answer:
             case (Answer.YES, Answer.YES):
+                self._keep(trapping, traps, "traps", "")
+                self._keep(retiring, retires, "retires", "")
                 return Traps.SOMETIMES
             case (Answer.YES, Answer.NO):
                 return Traps.ALWAYS
@@ -303,7 +306,10 @@ class Classifier:
         if run.retires is False:
             return []
         outcome, results = self.subject.supports(mode)
-        return self._depended_on(mode, outcome | results)
+        found = self._depended_on(mode, outcome | results)
+        if self.machine.isa.mode.element in run.written:  # hidden members may come to be seen
+            found += [name for name in self.machine.hidden(mode) if name not in found]
+        return found
 
     def _depended_on(self, mode: int, reached: int) -> list[str]:
         """Components in a support; all that placement depends on, if it carries a mark."""

@@ -25,6 +25,7 @@ class Side:
         self.engine = subject.engines.engine(level)
         self._run = subject.run(mode, level)
         self._rename = rename
+        self._start: Mapping[str, Value] | None = None
         self.retires: Truth = self._truth(self._run.retires)
         self.memory_before: Term = self._array(self._run.memory_before)
         self.memory_after: Term = self._array(self._run.memory)
@@ -43,7 +44,12 @@ class Side:
 
     @property
     def start(self) -> Mapping[str, Value]:
-        return {name: self._value(value) for name, value in self._run.start.items()}
+        """The elements before the run."""
+        if self._start is None:
+            run = self._run
+            renamed = {name: self._value(value) for name, value in run.start.items()}
+            self._start = run.start if self._rename is None else renamed
+        return self._start
 
     def choice(self, number: int) -> str:
         """The name of the symbol of a choice."""

@@ -45,8 +45,8 @@ def engines_of(machine: Machine) -> Engines:
     return Engines(
         machine,
         terms,
-        Symbolic(machine.isa, terms, abstract=True),
-        Symbolic(machine.isa, terms, abstract=False),
+        Symbolic(machine.isa, terms, abstract=True, known=machine.translation),
+        Symbolic(machine.isa, terms, abstract=False, known=machine.translation),
     )
 
 

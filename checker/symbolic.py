@@ -16,7 +16,7 @@ from typing import cast
 from checker.runs import SymbolicRun, Touched, TouchedPhysical, TrapPath
 from checker.storage import Shape, Storage, shape_of
 from checker.terms import Op, Term, Terms, Truth, Value
-from checker.translation import translation
+from checker.translation import Translation, translation
 from spec.evaluate import Walk
 from spec.ir import Access, Block, Expr, Isa, TrapClass
 
@@ -56,11 +56,14 @@ class _Frame:
 class Symbolic(Storage):
     """Implements `spec.engine.Engine[Value, Truth]`; one run at a time, reusable."""
 
-    def __init__(self, isa: Isa, terms: Terms, *, abstract: bool) -> None:
+    def __init__(
+        self, isa: Isa, terms: Terms, *, abstract: bool, known: Translation | None = None
+    ) -> None:
+        """`known`: what `translation(isa)` says, if that was asked before."""
         super().__init__(terms, isa.memory)
         self.isa = isa
         self.abstract = abstract
-        self.translation = translation(isa)
+        self.translation = known or translation(isa)
         self._shapes: dict[str, Shape] = {
             e.name: shape_of(e) for e in isa.elements if e.length is not None
         }

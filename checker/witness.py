@@ -7,12 +7,14 @@ from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
 from checker.replay import Side, held, same
+from checker.sides import PRIME
 from checker.states import Case
 from spec.ir import Instruction
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
 
 MOST_TRIES = 60
+FEW_TRIES = 3
 
 
 def lessened(
@@ -21,9 +23,10 @@ def lessened(
     base: Assignment,
     build: Callable[[Assignment], Case],
     shows: Callable[[Case], bool],
+    tries: int = MOST_TRIES,
 ) -> Case:
     """A case with fewer and smaller values that shows the same, found greedily."""
-    for less in islice(_simpler(values, base), MOST_TRIES):
+    for less in islice(_simpler(values, base), tries):
         candidate = build(less)
         if shows(candidate):
             values.symbols, values.arrays = less.symbols, less.arrays
@@ -32,7 +35,11 @@ def lessened(
 
 
 def _simpler(values: Assignment, base: Assignment) -> Iterator[Assignment]:
-    """One change at a time: forget a value (then the base or the other state gives it), or 0."""
+    """Forget all values but those that set the second state apart; then one change at a time:
+    forget a value (then the base or the other state gives it), or make it 0 or 1."""
+    apart = {name: value for name, value in values.symbols.items() if name.endswith(PRIME)}
+    if len(values.symbols) > len(apart) or values.arrays:
+        yield Assignment(apart)
     for name in sorted(values.symbols, key=lambda n: (not n.endswith("'"), n)):
         if name in values.symbols and values.symbols[name] != base.symbols.get(name, 0):
             less = values.copy()

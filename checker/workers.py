@@ -24,6 +24,9 @@ from checker.schedule import TIME_OUT, Done, Failed, Task, WorkerError
 PREPARATION = 30.0
 """Seconds a task may take without announcing any question, beyond a question's limit."""
 
+PATIENCE = 5
+"""How many times its limit a question may take while its worker is kept from the processor."""
+
 RESTARTS = 32
 """How often a task is started again before it is given up."""
 
@@ -39,6 +42,14 @@ class _Worker:
     queue: deque[int] = field(default_factory=deque)  # tasks given and not finished, in order
     question: str | None = None
     since: float = 0.0  # when the task or the question began
+    spent: float | None = None  # processor seconds of the worker when it began
+    extended: float = 0.0  # more time, as it did not get the processor
+
+    def begin(self, question: str | None) -> None:
+        self.question = question
+        self.since = time.monotonic()
+        self.spent = _processor_seconds(self.process)
+        self.extended = 0.0
 
 
 class Crew:
@@ -93,12 +104,22 @@ class Crew:
                 yield from self._listen(worker)
         now = time.monotonic()
         for worker in busy:
-            if worker in self.workers and worker.queue and now > self._deadline(worker):
+            late = worker in self.workers and worker.queue and now > self._deadline(worker)
+            if late and not self._extend(worker, now):
                 yield from self._replace(worker, f"{TIME_OUT} after {self.limit:g} s")
 
     def _deadline(self, worker: _Worker) -> float:
         slack = PREPARATION if worker.question is None else 0.0
-        return worker.since + self.limit + slack
+        return worker.since + self.limit + slack + worker.extended
+
+    def _extend(self, worker: _Worker, now: float) -> bool:
+        """Give a worker that a busy machine kept waiting the processor time that it has left."""
+        spent = _processor_seconds(worker.process)
+        if worker.spent is None or spent is None or now - worker.since > PATIENCE * self.limit:
+            return False
+        left = self.limit - (spent - worker.spent)
+        worker.extended += max(left, 0.0)
+        return left > 0.01
 
     def _hire(self) -> _Worker:
         parents = [worker.connection for worker in self.workers]
@@ -126,8 +147,7 @@ class Crew:
         if not batch:
             return
         if not worker.queue:
-            worker.question = None
-            worker.since = time.monotonic()
+            worker.begin(None)
         worker.queue.extend(batch)
         skips = [frozenset(name for name, _ in self.stopped.get(index, ())) for index in batch]
         with suppress(OSError):  # a worker that died is noticed when we listen
@@ -144,14 +164,13 @@ class Crew:
             while worker.queue and worker.connection.poll():
                 kind, *news = worker.connection.recv()
                 if kind == "question":
-                    worker.question = news[0]
+                    worker.begin(news[0])
                 elif kind == "broken":
                     raise WorkerError(news[0])
                 else:
                     index = worker.queue.popleft()
-                    worker.question = None
+                    worker.begin(None)
                     yield self._finished(index, kind, news)
-                worker.since = time.monotonic()
         except (EOFError, OSError):
             worker.process.join()
             yield from self._replace(worker, f"the worker died ({_exit(worker.process)})")
@@ -192,6 +211,16 @@ def _start_method() -> Literal["fork", "spawn"]:
     forkable = hasattr(os, "fork") and sys.platform != "darwin"
     alone = threading.active_count() == 1 and "z3" not in sys.modules
     return "fork" if forkable and alone else "spawn"
+
+
+def _processor_seconds(process: BaseProcess) -> float | None:
+    """Processor time used by another process so far, where the system tells (Linux)."""
+    if process.pid is None or not sys.platform.startswith("linux"):
+        return None
+    with suppress(OSError):
+        # the clock of a process: MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of linux/posix-timers.h
+        return time.clock_gettime((~process.pid << 3) | 2)
+    return None
 
 
 @contextmanager

@@ -7,26 +7,46 @@ from checker.report import InstructionReport
 from popek.table import table
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+LONG = 20
+"""Rows of a table that is still read as a whole."""
+
 _ORDER = ("always", "sometimes", "never", "unknown")
 
 
 def render_classes(instructions: Sequence[InstructionReport], real_mode: str) -> str:
-    """The table; the sensitive come first, then the innocuous, each in order of declaration."""
-    rows: dict[tuple[str, str, str], list[InstructionReport]] = {}
-    for each in instructions:
-        key = (each.traps.value, each.privileged.value, sensitivity(each))
-        rows.setdefault(key, []).append(each)
+    """The table; the sensitive come first, then the innocuous, each in order of declaration.
+
+    A table of more than `LONG` rows leaves out the components of privileged instructions.
+    """
+    rows = _rows(instructions, brief=False)
+    note = ""
+    if len(rows) > LONG:
+        rows = _rows(instructions, brief=True)
+        note = "  (to what a privileged instruction is sensitive: `popek explain`, or JSON)\n"
     ordered = sorted(rows, key=lambda key: (key[2].startswith("innocuous"), _ORDER.index(key[0])))
     head = ("instructions", f"traps in {real_mode}", "privileged", "sensitive to")
-    body = [(" ".join(_names(rows[key])), *key) for key in ordered]
+    body = [(_listed(rows[key]), *key) for key in ordered]
     lines = table([head, *body], (48, 20, 10, 40))
-    return "\n".join(lines).replace(_NO_BREAK, " ") + "\n"
+    return "\n".join(lines).replace(_NO_BREAK, " ") + "\n" + note
 
 
-def sensitivity(each: InstructionReport) -> str:
+def _rows(
+    instructions: Sequence[InstructionReport], brief: bool
+) -> dict[tuple[str, str, str], list[InstructionReport]]:
+    """Instructions by what the table says of them."""
+    rows: dict[tuple[str, str, str], list[InstructionReport]] = {}
+    for each in instructions:
+        short = brief and each.privileged is Answer.YES
+        key = (each.traps.value, each.privileged.value, sensitivity(each, brief=short))
+        rows.setdefault(key, []).append(each)
+    return rows
+
+
+def sensitivity(each: InstructionReport, brief: bool = False) -> str:
     """All kinds of sensitivity with their components; `innocuous` if there are none.
 
-    A result that depends on a component is not repeated where the behaviour does.
+    A result that depends on a component is not repeated where the behaviour does. `brief` names
+    the kinds only.
     """
     behaviour = each.behaviour_sensitive
     result = Components(
@@ -39,7 +59,11 @@ def sensitivity(each: InstructionReport) -> str:
         ("result", result),
         ("trap", each.trap_sensitive),
     )
-    parts = [f"{kind}: {_components(found)}" for kind, found in kinds if _speaks(found)]
+    parts = [
+        kind if brief and not found.undecided else f"{kind}: {_components(found)}"
+        for kind, found in kinds
+        if _speaks(found)
+    ]
     if each.user_mode_noop is Answer.YES:
         parts.append("user-mode no-op")
     if each.innocuous is Answer.YES:
@@ -51,6 +75,20 @@ def label(instruction: str, operands: str) -> str:
     """`CSRRW[mstatus]`, or the name alone for a whole instruction; names with spaces are quoted."""
     shown = f'"{instruction}"' if " " in instruction else instruction
     return f"{shown}[{operands}]" if operands else shown
+
+
+def labels(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Instructions with operand sets, shortly: `CSRRS/CSRRC[cycle, time]` for four rows."""
+    operands: dict[str, list[str]] = {}
+    for instruction, text in rows:
+        operands.setdefault(instruction, []).extend([text] if text else [])
+    sharing: dict[tuple[str, ...], list[str]] = {}
+    for instruction, sets in operands.items():
+        sharing.setdefault((*sets,) if sets else ("", instruction), []).append(instruction)
+    return [
+        label("/".join(names), "" if sets[0] == "" else ", ".join(sets))
+        for sets, names in sharing.items()
+    ]
 
 
 def _speaks(components: Components) -> bool:
@@ -79,5 +117,7 @@ def _abbreviated(names: Iterable[str]) -> list[str]:
     ]
 
 
-def _names(group: Sequence[InstructionReport]) -> list[str]:
-    return [label(e.instruction, e.operands).replace(" ", _NO_BREAK) for e in group]
+def _listed(group: Sequence[InstructionReport]) -> str:
+    """The instructions of a row; a name with blanks stays on one line."""
+    rows = [(e.instruction, e.operands) for e in group]
+    return " ".join(text if "[" in text else text.replace(" ", _NO_BREAK) for text in labels(rows))

@@ -14,7 +14,7 @@ from checker.report import (
     VerdictKind,
 )
 from popek.console import PLAIN, Palette
-from popek.render_classes import label, render_classes
+from popek.render_classes import label, labels, render_classes
 from popek.render_witness import WIDTH, render_witness
 from popek.table import table
 
@@ -117,7 +117,8 @@ def _enumerated(words: Sequence[str]) -> str:
 
 
 def _causes(reasons: Sequence[Reason]) -> list[str]:
-    instructions = dict.fromkeys(label(r.instruction, r.operands) for r in reasons if r.instruction)
+    rows = dict.fromkeys((r.instruction, r.operands) for r in reasons if r.instruction)
+    instructions = labels(rows)
     whole = dict.fromkeys(r.sentence for r in reasons if not r.instruction)
     return ([", ".join(instructions)] if instructions else []) + list(whole)
 
@@ -139,8 +140,11 @@ def _escape(escape: Escape, palette: Palette) -> str:
 
 def _letter(counterexamples: Sequence[LetterCounterexample]) -> str:
     lines: list[str] = []
+    groups: dict[str, list[tuple[str, str]]] = {}
     for each in counterexamples:
-        lines += _wrapped(f"{label(each.instruction, each.operands)}: {each.reason}", "  ")
+        groups.setdefault(each.reason, []).append((each.instruction, each.operands))
+    for reason, rows in groups.items():
+        lines += _wrapped(f"{', '.join(labels(rows))}: {reason}", "  ")
     return "\n".join(lines) + "\n"
 
 

@@ -46,6 +46,7 @@ class Context:
     blocks: dict[int, Block] = field(default_factory=dict)
     singles: dict[int, Block] = field(default_factory=dict)  # blocks of one instruction
     deliveries: dict[str, Code] = field(default_factory=dict)
+    too_deep: set[int] = field(default_factory=set)  # instructions that Python cannot nest
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,20 @@ class Translator:
     def block(
         self, context: Context, state: MachineState, single: bool, ends: Iterable[int] = ()
     ) -> Block | None:
-        """Make the block at the pc; None if no instruction can be fetched there.
+        """Make the block at the pc; None if no instruction can be fetched there, or if the code
+        would need more blocks within each other than Python allows.
 
         It goes on after none of the addresses `ends`.
         """
         pc = state.scalars[self.isa.pc]
+        if pc in context.too_deep:
+            return None
         writer = _BlockWriter(self, context, state, frozenset(ends))
-        block = writer.write(pc, 1 if single else self.longest)
+        try:
+            block = writer.write(pc, 1 if single else self.longest)
+        except SyntaxError:
+            context.too_deep.add(pc)
+            return None
         if block is not None:
             blocks = context.singles if single else context.blocks
             blocks[pc] = block

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from spec.emit import STEPS, Emitter
+from spec.emit import Emitter
+from spec.emitted_state import STEPS
 from spec.folding import Value
 from spec.ir import Role
 from spec.path import Path

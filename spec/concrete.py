@@ -392,15 +392,3 @@ class ConcreteEngine(Concrete):
         for i in range(size):
             place = size - 1 - i if self.isa.memory.big_endian else i
             cells[physical + i] = value >> (place * width)
-
-
-def execute(
-    isa: Isa,
-    state: MachineState,
-    instruction: Instruction,
-    fields: Mapping[str, int],
-    length: int,
-    choices: Sequence[int] = (),
-) -> Outcome:
-    """One instruction on a state, once; make a `ConcreteEngine` to run many."""
-    return ConcreteEngine(isa).execute(state, instruction, fields, length, choices)

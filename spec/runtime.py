@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from spec.concrete import Concrete
-from spec.emit import PACKED_SIZES
+from spec.emitted_state import PACKED_SIZES
 from spec.ir import BinaryOp, Isa
 from spec.state import MachineState, Page
 

@@ -422,7 +422,7 @@ class Definitions:
             return end.trap is None and ((*end.post[:pc], state[pc], *end.post[pc + 1 :]) == state)
 
         def controls(state: Values, end: End) -> bool:
-            return end.trap is None and bool(self.changed(state, end) - {MEMORY})
+            return end.trap is None and bool(self.changed(state, end))
 
         def modes(m1: int, m2: int) -> bool:
             return m1 == self.user and m2 in self.supervised

@@ -1,5 +1,6 @@
 """Random descriptions, instructions and states, for tests that compare engines."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -59,6 +60,7 @@ from spec.ir import (
 from spec.state import MachineState
 
 MAX_WIDTH = 128
+IN_CI = bool(os.environ.get("CI"))
 widths = st.one_of(
     st.integers(1, 9), st.sampled_from((16, 31, 32, 33, 64)), st.integers(1, MAX_WIDTH)
 )

@@ -9,6 +9,7 @@ from checker.answers import Answer, Classification, Components, OperandSet
 from checker.classify import classify
 from spec.ir import Isa
 from tests.brute_force import Definitions, Found, Machine
+from tests.strategies import IN_CI
 from tests.tiny_machines import tiny_machines
 
 PLAIN = (
@@ -91,7 +92,7 @@ def hold_to_the_definitions(machine: tuple[Isa, int]) -> None:
 
 
 @given(tiny_machines())
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300 if IN_CI else 40, suppress_health_check=list(HealthCheck))
 def test_classes_and_escapes_are_those_of_the_definitions(machine: tuple[Isa, int]) -> None:
     hold_to_the_definitions(machine)
 

@@ -29,6 +29,7 @@ from spec.ir import (
     Role,
     Write,
 )
+from spec.load import load
 from spec.source import Span
 from tests.classified import YES, classified, witness
 from tests.small_machine import SMALL, instruction
@@ -340,3 +341,34 @@ def test_elements_in_the_result_are_those_named_anywhere_below() -> None:
     more = replace(ISA, elements=(*ISA.elements, Element("spare", 8, Role.CONTROL)))
 
     assert _key(more) == _key(ISA)
+
+
+PG74 = Path(__file__).resolve().parent.parent / "isas" / "pg74" / "pg74.isa"
+
+
+def _classification_keys(text: str, path: Path) -> dict[str, str]:
+    path.write_text(text)
+    isa = load(str(path)).isa
+    assert isa is not None
+    (classic,) = isa.configurations
+    meanings = Meanings(isa)
+    return {i.name: meanings.classification(classic, i, OperandSet()) for i in isa.instructions}
+
+
+def test_comments_and_line_breaks_in_a_description_change_no_key(tmp_path: Path) -> None:
+    text = PG74.read_text()
+    moved = text.replace("{\n", "{\n\n  // a comment\n").replace("  doc ", "\n  doc ")
+
+    before, after = (_classification_keys(t, tmp_path / "pg74.isa") for t in (text, moved))
+
+    assert moved != text
+    assert after == before
+
+
+def test_an_edit_in_a_description_changes_the_keys_of_what_it_touches(tmp_path: Path) -> None:
+    text = PG74.read_text()
+    edited = text.replace("store(a, zext(n, 32))", "store(a, zext(n, 32) + 1)")
+
+    before, after = (_classification_keys(t, tmp_path / "pg74.isa") for t in (text, edited))
+
+    assert [name for name in before if before[name] != after[name]] == ["SET"]

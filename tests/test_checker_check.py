@@ -217,6 +217,7 @@ def test_asking_for_some_instructions_can_refute_but_never_prove() -> None:
     assert [r.instruction for r in moves.configurations[0].instructions] == ["SET", "GET"]
     assert moves.configurations[0].verdict(VerdictKind.CONFIGURED, 1).answer is UNKNOWN
     assert moves.configurations[0].partial
+    assert moves.configurations[0].assumptions[0].endswith("(not asked)")
     assert jumps.configurations[0].verdict(VerdictKind.CONFIGURED, 1).answer is NO
 
 

@@ -14,7 +14,7 @@ from spec.concrete import ConcreteEngine
 from spec.ir import Isa
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
-from tests.strategies import descriptions, states
+from tests.strategies import IN_CI, descriptions, states
 
 MOST_CHOICES = 8
 FEW_CELLS = 64
@@ -74,7 +74,7 @@ def _array(sort: Any, content: dict[int, int], width: int) -> Any:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=2000 if IN_CI else 50)
 def test_z3_ends_as_the_concrete_engine_does(data: st.DataObject) -> None:
     isa = data.draw(descriptions())
     state = data.draw(states(isa))

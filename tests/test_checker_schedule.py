@@ -33,6 +33,11 @@ def work(context: int, payload: object, skip: frozenset[str], announce: Announce
                 announce(str(question))
                 if str(question).startswith("hard"):
                     time.sleep(60)
+                if str(question) == "hold":
+                    time.sleep(0.6)  # twice the limit, without using the processor
+                if str(question).startswith("busy"):
+                    while True:
+                        pass
                 answers.append("answered")
             return answers
         case "crash":
@@ -92,6 +97,25 @@ def test_a_question_that_ignores_its_limit_is_killed_and_the_rest_goes_on() -> N
     )
     assert [results[index] for index in range(1, 20)] == [Done(i, 10 * i) for i in range(1, 20)]
     assert time.monotonic() - started < 20
+
+
+def test_a_question_that_keeps_the_processor_busy_is_killed_too() -> None:
+    results = _run(("stubborn", "busy", "b"), limit=0.2)
+
+    stopped = (("busy", "time-out after 0.2 s"),)
+    assert results[0] == Done(0, ["skipped", "answered"], stopped)
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux tells the time of other processes"
+)
+def test_a_worker_that_was_kept_waiting_gets_the_time_that_it_has_left() -> None:
+    tasks = [Task("slow", ("stubborn", "hold"))]
+
+    with closing(run(WORK, 10, tasks, jobs=1, limit=0.3)) as results:
+        (done,) = results
+
+    assert done == Done(0, ["answered"])
 
 
 def test_several_stubborn_questions_of_one_task_are_each_given_up() -> None:

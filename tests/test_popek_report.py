@@ -7,11 +7,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from checker.answers import Answer
+from checker.answers import Answer, Components
 from checker.report import Explanation, Report
 from popek.exit_status import ExitStatus, worst
 from popek.judgement import judge
 from popek.number import number
+from popek.render_classes import LONG, labels, render_classes
 from popek.render_explanation import finding, render_explanation
 from popek.render_json import explanations_json, render_json
 from popek.render_report import render_report
@@ -213,6 +214,32 @@ def test_a_wide_witness_gives_up_decimals_before_it_gives_up_columns() -> None:
 
     assert "0xFFFF" in text
     assert "(" not in text.splitlines()[2]
+
+
+def test_instructions_with_the_same_operand_sets_are_listed_together() -> None:
+    rows = [("CSRRS", "cycle"), ("CSRRS", "time"), ("CSRRC", "cycle"), ("CSRRC", "time")]
+
+    assert labels([*rows, ("MOVE from SR", ""), ("NOP", "")]) == [
+        "CSRRS/CSRRC[cycle, time]",
+        '"MOVE from SR"',
+        "NOP",
+    ]
+
+
+def test_a_long_table_leaves_out_what_privileged_instructions_are_sensitive_to() -> None:
+    (configuration,) = SAMPLE.configurations
+    rows = [
+        dataclasses.replace(row, instruction=f"I{n}", control_sensitive=Components((f"C{n}",)))
+        for n in range(LONG + 1)
+        for row in configuration.instructions
+        if row.instruction == "MOVE to SR"
+    ]
+
+    short, long = render_classes(rows[:LONG], "user"), render_classes(rows, "user")
+
+    assert "control: C0\n" in short
+    assert "C0" not in long
+    assert len(long.splitlines()) < len(short.splitlines())
 
 
 def test_a_table_wraps_a_long_cell_within_its_column() -> None:

@@ -1,11 +1,28 @@
 """A machine that runs by emitted code does what one that runs step by step does."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spec.ir import (
+    Bit,
+    Call,
+    Compare,
+    CompareOp,
+    Extend,
+    Function,
+    If,
+    Literal,
+    Local,
+    Not,
+    Read,
+    Return,
+    Write,
+)
 from spec.machine import Machine, Run, Stop
 from spec.state import MachineState
-from tests.small_machine import INSTRUCTIONS, SMALL, decode
+from tests.small_machine import INSTRUCTIONS, SMALL, Word, decode, instruction
 
 FIRST = 2  # the pc at reset
 words = st.builds(
@@ -90,3 +107,26 @@ def test_a_loop_of_a_machine_with_a_clock_keeps_the_time() -> None:
     machine.run(1001)
 
     assert machine.state.scalars["T"] == 1001 % 16
+
+
+def test_an_instruction_too_deep_for_python_runs_all_the_same() -> None:
+    zero = Compare(CompareOp.EQ, Read("A", 16), Literal(0, 16))
+    leaf = Function("f0", (), (If(zero, (Return(zero),), ()), Return(Not(zero))), 0)
+    functions = [leaf]
+    for number in range(1, 30):
+        inner = Call("inner", f"f{number - 1}", ())
+        other = Compare(CompareOp.EQ, Read("A", 16), Literal(1000 + number, 16))
+        early = If(other, (Return(zero),), ())
+        again = (early, inner, Return(Local("inner", 0)))
+        functions.append(Function(f"f{number}", (), again, 0))
+    deep = instruction(
+        "DEEP", Call("found", "f29", ()), Write("R", Extend(Bit(Local("found", 0)), False, 8))
+    )
+    isa = replace(SMALL, functions=(*SMALL.functions, *functions), instructions=(deep,))
+    state = MachineState(isa)
+    state.update({"A": 7, "B": 200})
+    machine = Machine(isa, state, lambda unit: Word(deep, {"n": unit(0)}), "emitted", 0)
+
+    machine.run(5)
+
+    assert (machine.pc, machine.state.scalars["R"]) == (FIRST + 5, 1)

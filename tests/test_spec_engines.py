@@ -1,13 +1,13 @@
 """All engines give the IR the same meaning."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec.concrete import ConcreteEngine
 from spec.emitted import EmittedEngine
 from spec.ir import Isa
 from spec.outcome import Outcome, Retired
-from tests.strategies import descriptions, states
+from tests.strategies import IN_CI, descriptions, states
 
 
 def plain(isa: Isa, outcome: Outcome) -> object:
@@ -18,6 +18,7 @@ def plain(isa: Isa, outcome: Outcome) -> object:
     return outcome.cause, outcome.trap_class, outcome.arguments, outcome.next
 
 
+@settings(max_examples=2000 if IN_CI else 100)
 @given(st.data())
 def test_emitted_code_ends_as_the_concrete_engine_does(data: st.DataObject) -> None:
     isa = data.draw(descriptions())
