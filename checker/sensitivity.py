@@ -334,7 +334,8 @@ class Classifier:
         """Components that runs depend on, directly or because invariants tie them together."""
         found: set[str] = set()
         for mode in modes:
-            if not self._candidates(mode):
+            candidates = self._candidates(mode)
+            if not candidates:
                 continue
             outcome, results = self.subject.supports(mode)
             reached = outcome | results
@@ -343,7 +344,7 @@ class Classifier:
                 for condition in conditions:
                     if support(condition) & reached:
                         reached |= support(condition)
-            found |= set(self._depended_on(mode, reached))
+            found |= {*candidates, *self._depended_on(mode, reached)}
         return frozenset(found)
 
     def _joint(self, answers: Answers, define: Define, every: frozenset[str]) -> None:
