@@ -1,7 +1,7 @@
 """The definitions: each class of instructions as a obligation about runs in given modes.
 
 PG74 is G. J. Popek and R. P. Goldberg, CACM 17(7), 1974; the rest is defined in
-`docs/background.md`. A goal is a condition over terms; a check is the same on replayed runs.
+`docs/formal-background.md`. A goal is a condition over terms; a check is the same on replayed runs.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ from spec.ir import Access, Block, Expr, Isa, TrapClass
 
 PLACED = "<placed>"
 MOVED = "<moved>"
-CHOICE_WIDTH = 128
+CHOICE_WIDTH = 1024
 
 _MEMORY = "<memory>"
 _PC_AFTER = "<pc after>"
