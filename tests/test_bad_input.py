@@ -100,6 +100,7 @@ def noise(seed: int, size: int, alphabet: bytes) -> bytes:
         b'isa "x"\n' + b"\0" * 1_000_000,
         b'isa "x"\nparam N = ' + b"(" * 100_000 + b"1" + b")" * 100_000,
         b'isa "x"\nparam N = ' + b"-" * 200_000 + b"1",
+        b'isa "x"\nparam N = ' + b"1 + " * 5_000 + b"1",
         b'isa "x"\nparam N = ' + b"9" * 100_000,
         b'isa "x"\nparam N = 2 ^ 2 ^ 2 ^ 2 ^ 2 ^ 2 ^ 2',
         b'isa "x"\n' + b"when true { " * 20_000 + b"}" * 20_000,
@@ -114,13 +115,13 @@ def noise(seed: int, size: int, alphabet: bytes) -> bytes:
 def test_hostile_files_are_rejected_soon(content: bytes, tmp_path: Path, lint: Lint) -> None:
     (tmp_path / "hostile.isa").write_bytes(content)
 
-    start = time.monotonic()
+    start = time.process_time()
     status, message = lint(tmp_path, "hostile.isa")
 
     assert status == 2
     assert message.startswith("error[")
     assert len(message) < 20_000
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def popek(*arguments: str, **more: object) -> "subprocess.CompletedProcess[str]":
