@@ -1,21 +1,26 @@
 """The symbolic engine, made concrete, does what the concrete engine does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from checker import starts
 from checker.assignment import Assignment, Evaluation
 from checker.operand_sets import operand_sets, operands
 from checker.runs import SymbolicRun
+from checker.solve import Proved, Refuted, Solver
 from checker.symbolic import Symbolic
-from checker.terms import Term, Terms, Value
+from checker.terms import Op, Term, Terms, Value
 from spec.concrete import ConcreteEngine
-from spec.ir import Instruction, Isa
+from spec.ir import BinaryOp, Instruction, Isa
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
 from tests.small_machine import SMALL
+from tests.strategies import descriptions, expressions, states
 
 ROUNDS = 60
 
@@ -145,3 +150,81 @@ def test_every_instruction_of_the_small_machine_runs_alike(subject: Subject) -> 
 
     for _ in range(ROUNDS):
         agrees(subject, random)
+
+
+def assigned(isa: Isa, state: MachineState, start: Mapping[str, Value]) -> Assignment:
+    """The values of the symbols that stand for a state."""
+    values = Assignment()
+    for element in isa.elements:
+        symbol = start[element.name]
+        if isinstance(symbol, Term) and element.length is None:
+            values.symbols[symbol.args[0]] = state.scalars[element.name]
+        elif isinstance(symbol, Term):
+            values.arrays[symbol.args[0]] = dict(enumerate(state.arrays[element.name]))
+    values.arrays[f"memory {isa.memory.name}"] = dict(state.cells.written())
+    return values
+
+
+@given(st.data())
+def test_random_instructions_run_alike(data: st.DataObject) -> None:
+    isa = data.draw(descriptions())
+    state = data.draw(states(isa))
+    n = data.draw(st.integers(0, 127))
+    choices = data.draw(st.lists(st.integers(0, 2**130), max_size=3))
+    terms = Terms()
+    engine = Symbolic(isa, terms, abstract=False)
+    start = starts.start(isa, terms, state.scalars["M"])
+    values = assigned(isa, state, start)
+    pc = start["P"]
+    assert isinstance(pc, Term)
+    following = engine.binary(BinaryOp.ADD, pc, 3, pc.width)
+    frame = {"n": terms.symbol("field n", 7), "next": following}
+    values.symbols["field n"] = n
+    values.symbols |= {f"choice {i}": choice for i, choice in enumerate(choices)}
+
+    run = engine.run(start, starts.memory(isa, terms), isa.instructions[0].body, frame, following)
+    outcome = ConcreteEngine(isa).execute(state, isa.instructions[0], {"n": n}, 3, choices)
+
+    evaluation = Evaluation(values, isa.memory)
+    traps = [t for t in run.traps if evaluation.truth(t.condition)]
+    assert evaluation.truth(run.retires) == (not traps)
+    if isinstance(outcome, Trapped):
+        (trap,) = traps
+        assert (trap.cause, trap.trap_class) == (outcome.cause, outcome.trap_class)
+        assert [evaluation.vector(a) for a in trap.arguments] == list(outcome.arguments)
+    else:
+        subject = Subject(isa, isa.instructions[0], {}, 3, run)
+        same_state(subject, evaluation, outcome)
+
+
+@given(st.data())
+def test_z3_computes_what_the_concrete_engine_does(data: st.DataObject) -> None:
+    isa, expr = data.draw(expressions())
+    state = data.draw(states(isa))
+    terms = Terms()
+    engine = Symbolic(isa, terms, abstract=False)
+    start = starts.start(isa, terms, state.scalars["M"])
+    values = assigned(isa, state, start)
+
+    term = engine.expression(start, expr, {})
+    expected = ConcreteEngine(isa).value(state, expr)
+
+    assert Evaluation(values, isa.memory).vector(term) == expected
+    if isinstance(term, Term):
+        told = term if expr.width == 0 else engine.equal(term, expected, expr.width)
+        told = told if expr.width or expected else engine.negate(told)
+        known = [
+            engine.equal(symbol, values.symbols[symbol.args[0]], symbol.width)
+            for symbol in terms.symbols(term.support)
+            if symbol.op is Op.SYMBOL
+        ]
+        for array in terms.symbols(term.support):
+            if array.op is Op.ARRAY:
+                name, index_width, width = array.args
+                for index, value in values.arrays[name].items():
+                    read = engine.read_place(array, index, index_width, width)
+                    known.append(engine.equal(read, value, width))
+        solver = Solver(isa.memory, 20_000)
+
+        assert solver.solve(engine.negate(told), *known) == Proved()
+        assert isinstance(solver.solve(told, *known), Refuted)
