@@ -199,13 +199,14 @@ class EscapeClauses:
     """The ways in which an instruction that runs directly can break a VMM.
 
     The first state is the real one, in mode `user` and under the constraints; the second one is
-    the virtual one. `passed` components belong to the guest.
+    the virtual one. `passed` components belong to the guest; those in `equal` are the same in both.
     """
 
     definitions: Definitions
     property: str
     user: int
     differ: frozenset[str]
+    equal: frozenset[str]
     passed: frozenset[str]
     constraints: tuple[Expr, ...]
 
@@ -294,6 +295,7 @@ class EscapeClauses:
             goal,
             check,
             self.differ,
+            self.equal,
             self.constraints,
             shared=False,
         )

@@ -50,6 +50,7 @@ class Obligation:
     goal: Goal
     check: Check
     differ: frozenset[str] = frozenset()
+    equal: frozenset[str] = frozenset()  # elements that a different location does not free
     constraints: tuple[Expr, ...] = ()
     shared: bool = True  # the same under every configuration with these constraints
 
@@ -172,7 +173,8 @@ class Prover:
         )
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
-        key = (obligation.about, obligation.first, obligation.second, obligation.differ, level)
+        modes = (obligation.first, obligation.second)
+        key = (obligation.about, modes, obligation.differ, obligation.equal, level)
         found = self._pairs.get(key)
         if found is None:
             subject, first, second = self.subject, obligation.first, obligation.second
@@ -181,13 +183,13 @@ class Prover:
                     subject, first, second, level, lambda: literal(subject, first, second, level)
                 )
             else:
-                differ = obligation.differ
+                differ, equal = obligation.differ, obligation.equal
                 found = Pair(
                     subject,
                     first,
                     second,
                     level,
-                    lambda: related(subject, first, second, differ, level),
+                    lambda: related(subject, first, second, differ, equal, level),
                 )
             self._pairs[key] = found
         return found
@@ -326,7 +328,9 @@ class Prover:
         if not replay.holds(case.runs[0].before, obligation.constraints):
             return ()
         match obligation.about:
-            case About.RELATED if not replay.related(case.runs[0], case.runs[1], obligation.differ):
+            case About.RELATED if not replay.related(
+                case.runs[0], case.runs[1], obligation.differ, obligation.equal
+            ):
                 return ()
             case About.LITERAL if not replay.literally_equal(case.runs[0], case.runs[1]):
                 return ()

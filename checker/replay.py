@@ -71,13 +71,18 @@ class Replay:
 
     # -- the relation
 
-    def related(self, one: Side, two: Side, differ: frozenset[str]) -> bool:
-        """Whether the states before are the same virtual machine but for `differ`."""
+    def related(
+        self, one: Side, two: Side, differ: frozenset[str], equal: frozenset[str] = frozenset()
+    ) -> bool:
+        """Whether the states before are the same virtual machine but for `differ`.
+
+        A different location frees what `translate` reads, save elements in `equal`.
+        """
         first, second = one.before, two.before
         names = [*self.machine.plain, self.isa.pc]
         names += [name for name in self.machine.outside if name not in differ]
         for name in self.machine.control:
-            moved = LOCATION in differ and name in self.machine.moving
+            moved = LOCATION in differ and name in self.machine.moving - equal
             if name not in differ and not moved:
                 names.append(name)
         if not all(same(first, second, name) for name in names):

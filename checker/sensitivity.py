@@ -331,11 +331,10 @@ class Classifier:
         return found
 
     def _linked(self, modes: Iterable[int]) -> frozenset[str]:
-        """Components that runs depend on, directly or because invariants tie them together."""
+        """Components that runs depend on or may change, and those that invariants tie to them."""
         found: set[str] = set()
         for mode in modes:
-            candidates = self._candidates(mode)
-            if not candidates:
+            if self.subject.run(mode, ABSTRACT).retires is False:
                 continue
             outcome, results = self.subject.supports(mode)
             reached = outcome | results
@@ -344,7 +343,8 @@ class Classifier:
                 for condition in conditions:
                     if support(condition) & reached:
                         reached |= support(condition)
-            found |= {*candidates, *self._depended_on(mode, reached)}
+            found |= {*self._candidates(mode), *self._depended_on(mode, reached)}
+            found |= set(self._changeable(mode)) - {MODE}
         return frozenset(found)
 
     def _joint(self, answers: Answers, define: Define, every: frozenset[str]) -> None:
@@ -414,6 +414,7 @@ class Classifier:
             property_,
             self.user,
             differ,
+            frozenset({*self.configuration.passed, *(() if mirrored else self.configuration.mirrored)}),
             frozenset(self.configuration.passed),
             self.constraints,
         )

@@ -389,16 +389,24 @@ class Pair:
 
 
 def related(
-    subject: Subject, first: int, second: int, differ_in: frozenset[str], level: Level
+    subject: Subject,
+    first: int,
+    second: int,
+    differ_in: frozenset[str],
+    equal: frozenset[str],
+    level: Level,
 ) -> Substitution:
-    """The symbols of the second state: those of the first one where they must be equal."""
+    """The symbols of the second state: those of the first one where they must be equal.
+
+    `equal` elements are, even if `translate` reads them and the location may differ.
+    """
     machine = subject.machine
     start = subject.start(second)
     symbols: dict[Term, Term] = {}
     swapped = swapped_members(machine, first, second)
     free = set(differ_in)
     if LOCATION in differ_in:
-        free |= machine.moving
+        free |= machine.moving - equal
     for name in (*machine.control, *machine.outside, *machine.hidden(second)):
         symbol = cast(Term, start[name])
         twin = swapped.get(name, name)
