@@ -414,7 +414,9 @@ class Classifier:
             property_,
             self.user,
             differ,
-            frozenset({*self.configuration.passed, *(() if mirrored else self.configuration.mirrored)}),
+            frozenset(
+                {*self.configuration.passed, *(() if mirrored else self.configuration.mirrored)}
+            ),
             frozenset(self.configuration.passed),
             self.constraints,
         )
