@@ -108,8 +108,7 @@ class Prover:
         """The answer, with the states that show a yes; asked before, it is known."""
         if obligation.name in self.log.skip:
             return self._give_up(obligation, "time-out")
-        modes = (obligation.first, obligation.second)
-        key = (obligation.asks, modes, obligation.constraints)
+        key = self._key(obligation)
         found = self._answers.get(key) if obligation.shared else None
         if found is None:
             found = self._ask(obligation)
@@ -134,6 +133,25 @@ class Prover:
         if vouched and isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
             return Found(Answer.NO)
         return self._concretely(obligation)
+
+    def at_sight(self, obligation: Obligation) -> Answer:
+        """Yes or no where that takes no solver, unknown otherwise; nothing is noted."""
+        if not self._abstraction_vouches(obligation) or self._touches_memory(obligation):
+            return Answer.UNKNOWN
+        pair = self.pair(obligation, ABSTRACT)
+        goal = obligation.goal(pair)
+        if goal is False:
+            return Answer.NO
+        shown = self._guessed(obligation, pair, goal, exact=True)
+        if shown is None:
+            return Answer.UNKNOWN
+        if obligation.shared:
+            self._answers[self._key(obligation)] = Found(Answer.YES, shown)
+        return Answer.YES
+
+    def _key(self, obligation: Obligation) -> tuple[object, ...]:
+        modes = (obligation.first, obligation.second)
+        return (obligation.asks, modes, obligation.constraints)
 
     def excludes(self, obligation: Obligation) -> bool:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""

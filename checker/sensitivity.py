@@ -246,6 +246,14 @@ class Classifier:
         self, define: Callable[[frozenset[str]], Obligation], names: list[str]
     ) -> list[str]:
         """The components that questions about several at once do not exclude."""
+        seen = {name: self.prover.at_sight(define(frozenset({name}))) for name in names}
+        open_ = [name for name in names if seen[name] is UNKNOWN]
+        left = {*self._halved(define, open_), *(n for n in names if seen[n] is YES)}
+        return [name for name in names if name in left]
+
+    def _halved(
+        self, define: Callable[[frozenset[str]], Obligation], names: list[str]
+    ) -> list[str]:
         if len(names) < 2:
             return names
         if self.prover.excludes(define(frozenset(names))):
@@ -254,8 +262,8 @@ class Classifier:
             return names
         middle = len(names) // 2
         return [
-            *self._narrowed(define, names[:middle]),
-            *self._narrowed(define, names[middle:]),
+            *self._halved(define, names[:middle]),
+            *self._halved(define, names[middle:]),
         ]
 
     def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:

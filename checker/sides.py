@@ -107,9 +107,9 @@ class Side:
 
     def changeable(self) -> list[str]:
         """Components that the run may change, by its text."""
-        hidden = set(self.machine.hidden(self.mode))
-        named = {*self.machine.control, *self.machine.outside, *hidden}
-        found = [name for name in self.written if name in named]
+        machine = self.machine
+        named = (*machine.control, *machine.outside, *machine.hidden(self.mode))
+        found = [name for name in named if name in self.written]
         if self.machine.isa.mode.element in self.written:
             found.insert(0, MODE)
         if self._run.stored_physically:

@@ -433,7 +433,7 @@ class Symbolic(Storage):
         if then is orelse:
             return then
         merged: _Written = {}
-        for name in then.keys() | orelse.keys():
+        for name in {**then, **orelse}:
             first, second = self._slot(then, name), self._slot(orelse, name)
             merged[name] = self._select_slot(name, condition, first, second)
         return merged
