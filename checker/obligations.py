@@ -97,7 +97,7 @@ class Prover:
         self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
         self._pairs: dict[object, Pair] = {}
         self._answers: dict[tuple[object, ...], Found] = {}
-        self._excluded: dict[tuple[object, ...], bool] = {}
+        self._verdicts: dict[tuple[object, ...], Verdict] = {}
 
     @property
     def costs(self) -> tuple[float, int]:
@@ -157,24 +157,50 @@ class Prover:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
         if obligation.name in self.log.skip:
             return False
-        modes = (obligation.first, obligation.second)
+        abstractly = self._abstraction_vouches(obligation)
+        return isinstance(self._verdict(obligation, ABSTRACT if abstractly else CONCRETE), Proved)
+
+    def _verdict(self, obligation: Obligation, level: Level) -> Verdict:
+        """What the solver says at one level, without replay; it is remembered."""
         asks = obligation.asks if obligation.shared else obligation.name
-        key = (asks, modes, obligation.constraints)
-        found = self._excluded.get(key)
+        modes = (obligation.first, obligation.second)
+        key = (asks, modes, obligation.constraints, level)
+        found = self._verdicts.get(key)
         if found is None:
-            level = ABSTRACT if self._abstraction_vouches(obligation) else CONCRETE
-            found = self._excluded[key] = self._excludes(obligation, level)
+            pair = self.pair(obligation, level)
+            goal = obligation.goal(pair)
+            related = obligation.about is About.RELATED
+            if goal is False:
+                found = Proved()
+            elif level is CONCRETE and related and pair.touched_cells > MOST_CELLS:
+                found = Unknown(f"{pair.touched_cells} cells are touched")
+            else:
+                found = self._solve(obligation, pair, goal, whole=False)
+            self._verdicts[key] = found
         return found
 
-    def _excludes(self, obligation: Obligation, level: Level) -> bool:
-        pair = self.pair(obligation, level)
-        goal = obligation.goal(pair)
-        if goal is False:
-            return True
-        related = obligation.about is About.RELATED
-        if level is CONCRETE and related and pair.touched_cells > MOST_CELLS:
-            return False
-        return isinstance(self._solve(obligation, pair, goal, whole=False), Proved)
+    def singled_out(
+        self, joint: Obligation, singles: Sequence[Obligation]
+    ) -> list[Obligation] | None:
+        """Those of `singles`, which let less differ than `joint`, that states of the joint answer
+        show to be yes; None if the joint answer is no, or nothing was learned."""
+        if joint.name in self.log.skip:
+            return []
+        if self.excludes(joint):
+            return None
+        verdict = self._verdict(joint, CONCRETE)
+        base = self.base(joint.first, joint.constraints)
+        if not isinstance(verdict, Refuted) or base is None:
+            return []
+        found = []
+        for single in singles:
+            own = self.pair(single, CONCRETE)
+            values = verdict.assignment.copy()
+            case = self._case(single, own, values, base)
+            if self.shows(single, case):
+                self._answers[self._key(single)] = Found(Answer.YES, Shown(own, values, case))
+                found.append(single)
+        return found
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
         """The case with the least values found that show the same; escapes are shown to people,

@@ -248,23 +248,27 @@ class Classifier:
         """The components that questions about several at once do not exclude."""
         seen = {name: self.prover.at_sight(define(frozenset({name}))) for name in names}
         open_ = [name for name in names if seen[name] is UNKNOWN]
-        left = {*self._halved(define, open_), *(n for n in names if seen[n] is YES)}
+        left = {*self._told_apart(define, open_), *(n for n in names if seen[n] is YES)}
         return [name for name in names if name in left]
 
-    def _halved(
+    def _told_apart(
         self, define: Callable[[frozenset[str]], Obligation], names: list[str]
     ) -> list[str]:
-        if len(names) < 2:
-            return names
-        if self.prover.excludes(define(frozenset(names))):
-            return []
-        if len(names) < 4:
-            return names
-        middle = len(names) // 2
-        return [
-            *self._halved(define, names[:middle]),
-            *self._halved(define, names[middle:]),
-        ]
+        """Those that one question about all does not exclude: what its states show for one
+        component alone is settled, and the rest is asked about again."""
+        settled: list[str] = []
+        left = names
+        while len(left) > 1:
+            singles = {name: define(frozenset({name})) for name in left}
+            shown = self.prover.singled_out(define(frozenset(left)), list(singles.values()))
+            if shown is None:
+                return settled
+            found = [name for name in left if singles[name] in shown]
+            settled += found
+            left = [name for name in left if name not in found]
+            if not found:
+                break
+        return settled + left
 
     def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:
         """Sensitivity on the mode alone, for one pair of modes."""
