@@ -25,10 +25,10 @@ SHOWS_MODE = (
 HARD = """
 register X, Y : bits(128)
 instruction HARD () = 8'h11 asm "hard" {
-  if X * Y == 128'hFFFFFFFFFFFFFDC000000000000135F && X < Y && Y[127:62] == 0 && X > 1 { R = 1 }
+  if X * Y == 128'h0C34ACE1A84C6AB18C09D47FCAB764C9 && X < Y && Y[127:62] == 0 && X > 1 { R = 1 }
 }
 """
-"""Whether it is control-sensitive on R needs the two factors of a number of 124 bits."""
+"""Whether it is control-sensitive on R needs the two factors of a product of two random primes of 62 bits."""
 
 Popek = Callable[..., tuple[int, str, str]]
 
