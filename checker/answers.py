@@ -48,7 +48,7 @@ class Traps(Enum):
 class OperandSet:
     """The members that an instruction's enumeration fields hold; empty for most instructions."""
 
-    members: tuple[tuple[str, str, int], ...] = ()  # field, member's name, its encoding
+    members: tuple[tuple[str, str, int], ...] = ()  # field, name, its (first) encoding
 
     @property
     def text(self) -> str:

@@ -261,7 +261,30 @@ class Folding:
                 return self.equal(left, 0, width)
             if left == 0:
                 return self.negate(self.equal(right, 0, width))
+            folded = self._less_than_choice(left, right, width)
+            if folded is not None:
+                return folded
         return self.terms.make(Op.LESS, 0, op, left, right, width)
+
+    def _less_than_choice(self, left: Value, right: Value, width: int) -> Truth | None:
+        """Unsigned order of a constant and a choice with a constant, decided on each arm."""
+        for side, other in ((left, right), (right, left)):
+            if isinstance(other, Term) or not isinstance(side, Term) or side.op is not Op.SELECT:
+                continue
+            condition, *arms = side.args
+            if all(isinstance(arm, Term) for arm in arms):
+                continue
+            then, orelse = (
+                self.compare(
+                    CompareOp.ULT,
+                    arm if side is left else left,
+                    arm if side is right else right,
+                    width,
+                )
+                for arm in arms
+            )
+            return self.select_truth(condition, then, orelse)
+        return None
 
     def equal(self, left: Value, right: Value, width: int) -> Truth:
         """Equality of two bit-vectors."""

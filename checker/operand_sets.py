@@ -21,6 +21,7 @@ from spec.ir import (
     OperandRef,
     Parameter,
     Piece,
+    Run,
 )
 
 FIELD = "field "
@@ -40,10 +41,11 @@ class Operands:
 def operand_sets(isa: Isa, instruction: Instruction) -> tuple[OperandSet, ...]:
     """One for each combination of members of the instruction's own enumeration parameters.
 
-    Combinations that the instruction's constraint excludes are left out.
+    Members declared together stay together. Combinations that the instruction's constraint
+    excludes are left out.
     """
     enumerated = [
-        [(parameter.name, name, encoding) for name, encoding in parameter.type.values]
+        [(parameter.name, run.name, run.first) for run in parameter.type.reported]
         for parameter in instruction.parameters
         if isinstance(parameter.type, FieldType) and parameter.type.values
     ]
@@ -73,6 +75,23 @@ class _Builder:
         self._alternatives = {operand.name: operand for operand in isa.operands}
         self._fields: dict[str, Value] = {name: value for name, _, value in chosen.members}
         self._conditions: list[Truth] = []
+        types = {parameter.name: parameter.type for parameter in instruction.parameters}
+        for field, name, _ in chosen.members:
+            kind = types[field]
+            if isinstance(kind, FieldType):
+                self._choose(field, kind, [r for r in kind.runs if r.name == name])
+
+    def _choose(self, field: str, kind: FieldType, runs: list[Run]) -> None:
+        """Any of the values declared together; as constants, so that what they decide folds."""
+        engine = self._engine
+        for run in runs:
+            symbol = engine.terms.symbol(FIELD + field, kind.width)
+            value: Value = run.last
+            for other in range(run.last - 1, run.first - 1, -1):
+                value = engine.select(
+                    engine.equal(symbol, other, kind.width), other, value, kind.width
+                )
+            self._fields[field] = value
 
     def build(self) -> Operands:
         instruction = self._instruction

@@ -276,7 +276,8 @@ class Build(Transformer[Any, Any]):
         return syntax.TypeDef(str(c[0]), c[1], span=self._span(c))
 
     def member(self, c: list[Any]) -> syntax.Member:
-        return syntax.Member(str(c[0]), c[1], span=self._span(c))
+        name, first, last, *_, value = c
+        return syntax.Member(str(name), value, first, last, span=self._span(c))
 
     def members(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)

@@ -214,7 +214,8 @@ class Configurations:
             raise reject("E0405", f"`{node.verdict}` is said of configurations", node.span)
         if node.configuration is not None:
             self._known("configuration", node.configuration, configurations, node.span)
-        members = {m for f in instructions[node.subject].fields for m, _ in f.values}
+        types = [p.type for p in instructions[node.subject].parameters]
+        members = {r.name for t in types if isinstance(t, ir.FieldType) for r in t.reported}
         if node.operands is not None:
             self._known("operand", node.operands, members, node.span)
         components: list[str] = []

@@ -81,21 +81,44 @@ def declared_names(node: syntax.Declaration) -> frozenset[str]:
             return frozenset()
 
 
+_LONGEST_RUN = 4096  # members declared together
+
+
 def _members(
-    globals_: Globals, written: tuple[syntax.Member, ...], width: int | None, span: Span
-) -> tuple[tuple[str, int], ...]:
-    members: list[tuple[str, int]] = []
+    globals_: Globals, written: tuple[syntax.Member, ...], width: int | None
+) -> tuple[tuple[tuple[str, int], ...], tuple[ir.Run, ...]]:
+    """The members, each apart, and which of them are declared together."""
+    members: dict[str, int] = {}
+    given: set[int] = set()
+    runs: dict[str, ir.Run] = {}
     value = -1
     for member in written:
         value = value + 1 if member.value is None else constants(globals_).integer(member.value)
-        if any(member.name == n for n, _ in members):
-            raise reject("E0301", f"`{member.name}` is listed twice", member.span)
-        if any(value == v for _, v in members):
-            raise reject("E0301", f"the value {value} is given twice", member.span)
-        if value < 0 or (width is not None and value >> width):
-            raise reject("E0204", f"{value} does not fit {width} bits", member.span)
-        members.append((member.name, value))
-    return tuple(members)
+        start = value
+        for value, name in enumerate(_member_names(globals_, member), start):
+            if name in members or name in runs:
+                raise reject("E0301", f"`{name}` is listed twice", member.span)
+            if value in given:
+                raise reject("E0301", f"the value {value} is given twice", member.span)
+            if value < 0 or (width is not None and value >> width):
+                raise reject("E0204", f"{value} does not fit {width} bits", member.span)
+            members[name] = value
+            given.add(value)
+        if member.first is not None:
+            if member.name in members or member.name in runs:
+                raise reject("E0301", f"`{member.name}` is listed twice", member.span)
+            runs[member.name] = ir.Run(member.name, start, value)
+    return tuple(members.items()), tuple(runs.values())
+
+
+def _member_names(globals_: Globals, member: syntax.Member) -> list[str]:
+    if member.first is None or member.last is None:
+        return [member.name]
+    first = constants(globals_).integer(member.first)
+    last = constants(globals_).integer(member.last)
+    if not 0 <= first <= last < first + _LONGEST_RUN:
+        raise reject("E0209", f"there are no members {first} to {last}", member.span)
+    return [f"{member.name}{number}" for number in range(first, last + 1)]
 
 
 def declare_type(globals_: Globals, node: syntax.Declaration) -> None:
@@ -106,12 +129,12 @@ def declare_type(globals_: Globals, node: syntax.Declaration) -> None:
             kind = resolve_type(globals_, written, {})
         case syntax.Enum(name, written, members):
             width = _plain_width(globals_, written)
-            kind = Enumeration(name, width, _members(globals_, members, width, node.span))
+            kind = Enumeration(name, width, *_members(globals_, members, width))
         case syntax.Mode(name, mode_type, members):
             given = None if mode_type is None else _plain_width(globals_, mode_type)
-            values = _members(globals_, members, given, node.span)
+            values, runs = _members(globals_, members, given)
             width = given or max(1, max(v for _, v in values).bit_length())
-            kind = Enumeration(name, width, values)
+            kind = Enumeration(name, width, values, runs)
             globals_.mode, globals_.mode_element = kind, name
         case syntax.Struct():
             name, kind = node.name, _struct(globals_, node)
@@ -331,8 +354,8 @@ def parameter_type(kind: Type, span: Span) -> ir.FieldType | ir.OperandRef:
     match kind:
         case Bits(width) | Address(_, width):
             return ir.FieldType(width)
-        case Enumeration(_, width, members):
-            return ir.FieldType(width, values=members)
+        case Enumeration(_, width, members, runs):
+            return ir.FieldType(width, values=members, runs=runs)
         case NamedBits(_, width, names):
             return ir.FieldType(width, names=names)
         case OperandType(operand, tags):

@@ -504,16 +504,35 @@ Piece: TypeAlias = BitsPiece | FieldPiece | OperandPiece
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Members of an enumeration declared together, with consecutive values: `r[0..7]`."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class FieldType:
     """A parameter that is plain bits.
 
     `values` is given for an enumeration (only these values encode and decode, and the checker
-    reports each); `names` lists, per value, the names the assembler knows, the first canonical.
+    reports each, those of a run together); `names` lists, per value, the names the assembler
+    knows, the first canonical.
     """
 
     width: int
     values: tuple[tuple[str, int], ...] = ()
     names: tuple[tuple[str, ...], ...] = ()
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def reported(self) -> tuple[Run, ...]:
+        """What the checker reports apart: each value of an enumeration, or run of values."""
+        runs = {value: run for run in self.runs for value in range(run.first, run.last + 1)}
+        return tuple(
+            dict.fromkeys(runs.get(value, Run(name, value, value)) for name, value in self.values)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,11 @@ class Matches(Calls):
                     everything = True
                     test = ir.Boolean(True)
                     continue
-                value = self._pattern(subject, pattern)
-                if value in covered:
+                values = self._run(subject, pattern) or self._single(subject, pattern)
+                if not covered.isdisjoint(values):
                     raise reject("E0209", "this value is matched already", pattern.span)
-                covered.add(value)
-                test = self._either(test, self._equals(subject, value))
+                covered.update(values)
+                test = self._either(test, self._within(subject, values))
             tests.append((test, index, {}))
         if not everything:
             missing = self._missing(subject, covered)
@@ -112,11 +112,17 @@ class Matches(Calls):
             return b if b.value else a
         return ir.Logic(ir.LogicOp.OR, a, b)
 
-    def _equals(self, subject: Value, value: int) -> ir.Expr:
+    def _within(self, subject: Value, values: range) -> ir.Expr:
         if subject.number is not None:
-            return ir.Boolean(subject.number == value)
-        literal = ir.Literal(value, subject.expr.width)
-        return ir.Compare(ir.CompareOp.EQ, subject.expr, literal)
+            return ir.Boolean(subject.number in values)
+        first, last = (ir.Literal(v, subject.expr.width) for v in (values[0], values[-1]))
+        if len(values) == 1:
+            return ir.Compare(ir.CompareOp.EQ, subject.expr, first)
+        return ir.Logic(
+            ir.LogicOp.AND,
+            ir.Compare(ir.CompareOp.ULE, first, subject.expr),
+            ir.Compare(ir.CompareOp.ULE, subject.expr, last),
+        )
 
     def _missing(self, subject: Value, covered: set[int]) -> str:
         if subject.number is not None:
@@ -129,6 +135,18 @@ class Matches(Calls):
             return ""
         first = next(v for v in range(size) if v not in covered)
         return f"{size - len(covered)} values, {first} for one"
+
+    def _run(self, subject: Value, pattern: syntax.Pattern) -> range | None:
+        """The values of members declared together, if the pattern names such."""
+        if isinstance(subject.type, Enumeration) and isinstance(pattern, syntax.NamePattern):
+            run = subject.type.run(pattern.name)
+            if run is not None and pattern.binders is None:
+                return range(run.first, run.last + 1)
+        return None
+
+    def _single(self, subject: Value, pattern: syntax.Pattern) -> range:
+        value = self._pattern(subject, pattern)
+        return range(value, value + 1)
 
     def _pattern(self, subject: Value, pattern: syntax.Pattern) -> int:
         if isinstance(pattern, syntax.NamePattern):

@@ -294,8 +294,12 @@ class TypeDef(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Member(_Node):
+    """With `first` and `last` (both or neither): one member for each number from one to the other."""
+
     name: str
     value: Expr | None
+    first: Expr | None = None
+    last: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

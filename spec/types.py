@@ -19,9 +19,14 @@ class Enumeration:
     name: str
     width: int
     members: tuple[tuple[str, int], ...]
+    runs: tuple[ir.Run, ...] = ()
 
     def __str__(self) -> str:
         return self.name
+
+    def run(self, name: str) -> ir.Run | None:
+        """The members declared together under a name."""
+        return next((run for run in self.runs if run.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
