@@ -475,6 +475,18 @@ class Build(Transformer[Any, Any]):
     def compose(self, c: list[Any]) -> syntax.Compose:
         return syntax.Compose(str(c[0]), c[1], span=self._span(c))
 
+    def page_cells(self, c: list[Any]) -> syntax.PageSize:
+        return syntax.PageSize(c[0], span=self._span(c))
+
+    def monitor_cells(self, c: list[Any]) -> syntax.MonitorSize:
+        return syntax.MonitorSize(c[0], span=self._span(c))
+
+    def install(self, c: list[Any]) -> syntax.TableRoutine:
+        return syntax.TableRoutine("install", c[0], c[1], span=self._span(c))
+
+    def uninstall(self, c: list[Any]) -> syntax.TableRoutine:
+        return syntax.TableRoutine("remove", c[0], c[1], span=self._span(c))
+
     def virtualize(self, c: list[Any]) -> syntax.Virtualize:
         return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(c))
 

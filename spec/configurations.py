@@ -1,15 +1,15 @@
 """Declarations of virtualization configurations and claims."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from spec import ir, syntax
 from spec.declare import constants
-from spec.lower_statements import Body
-from spec.lowering import Names, as_truth
-from spec.rewrite import substitute
-from spec.scope import Globals, Scalar, StructState, reject
+from spec.hosting import Hosting, pure
+from spec.lowering import as_truth
+from spec.scope import Globals, StructState, reject
 from spec.source import Span
-from spec.types import Bits, Struct, StructField, Value
+from spec.types import Bits
 
 _OUTSIDE = (ir.Role.CONTROL, ir.Role.TIME, ir.Role.DEVICE)
 
@@ -40,20 +40,11 @@ class Configurations:
         self.elements = {e.name: e for e in elements}
         self.texts = texts
 
-    def pure(self, body: Body, value: Value, span: Span) -> ir.Expr:
-        """A value without effects; state may be read, functions that only compute are written out."""
-        if not body.out:
-            return value.expr
-        settled = substitute(value.expr, body.out, self.globals.instances, state=True)
-        if settled is None:
-            raise reject("E0218", "this may only compute: no memory, no assignment", span)
-        return settled
-
     def condition(self, node: syntax.Expr) -> tuple[str, ir.Expr]:
         """The text of a condition over state, and its meaning."""
         body = constants(self.globals)
         value = body.coerce(body.expr(node, Bits(1)), Bits(1), node.span)
-        expr = as_truth(self.pure(body, value, node.span))
+        expr = as_truth(pure(self.globals, body, value, node.span))
         return self._text(node.span), expr
 
     def _text(self, span: Span) -> str:
@@ -91,7 +82,7 @@ class Configurations:
         rest: str | None = None
         modes: syntax.AsModes | None = None
         constraints: list[tuple[str, ir.Expr]] = []
-        compose: list[tuple[str, ir.Expr]] = []
+        compose: list[syntax.Compose] = []
         for item in node.items:
             match item:
                 case syntax.AsModes(virtual, real):
@@ -117,8 +108,12 @@ class Configurations:
                                     f"it is already in `{kept[element]}`",
                                 )
                             kept[element] = kind
-                case syntax.Compose(component, value):
-                    compose += self._compose(component, value, item.span)
+                case syntax.Compose():
+                    compose.append(item)
+                case syntax.PageSize() | syntax.MonitorSize() | syntax.TableRoutine():
+                    pass  # Hosting reads them
+                case _:
+                    assert_never(item)
         if modes is None:
             raise reject(
                 "E0404",
@@ -148,6 +143,9 @@ class Configurations:
         def having(kind: str) -> tuple[str, ...]:
             return tuple(e for e in self.elements if kept.get(e) == kind)
 
+        hosting = Hosting(self.globals, self.elements, having("shadow"), having("mirror"))
+        composed = hosting.compose(compose)
+        tables = hosting.tables(node)
         return ir.Configuration(
             node.name,
             modes.virtual,
@@ -156,38 +154,13 @@ class Configurations:
             having("shadow"),
             having("pass"),
             having("mirror"),
-            tuple(compose),
+            composed,
+            tables.page,
+            tables.monitor_size,
+            tables.install,
+            tables.remove,
             span=node.span,
         )
-
-    def _compose(self, component: str, node: syntax.Expr, span: Span) -> list[tuple[str, ir.Expr]]:
-        memory = self.globals.memory
-        if memory is None:
-            raise AssertionError("memory is required before configurations are lowered")
-        base, size = memory.address_width, memory.address_width + 1
-        region = Struct(
-            "region",
-            base + size,
-            (
-                StructField("base", base + size - 1, size, Bits(base)),
-                StructField("size", size - 1, 0, Bits(size)),
-            ),
-        )
-        both = ir.Concat(ir.Local("region.base", base), ir.Local("region.size", size), base + size)
-        body = Body(self.globals, Names(), {"region": Value(region, both)}, {}, next_allowed=False)
-        state = self.globals.state.get(component)
-        if isinstance(state, StructState):
-            value = body.typed(node, state.type)
-            expr = self.pure(body, value, node.span)
-            return [
-                (f"{component}.{f.name}", ir.Extract(expr, f.high, f.low))
-                for f in state.type.fields
-            ]
-        element = self.elements.get(component)
-        if element is None:
-            raise self.globals.unknown("component", component, span, list(self.elements))
-        kind = state.type if isinstance(state, Scalar) else Bits(element.width)
-        return [(component, self.pure(body, body.typed(node, kind), node.span))]
 
     # ----------------------------------------------------------------- claims
 

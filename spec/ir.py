@@ -658,6 +658,12 @@ class Configuration:
     `shadowed`: the VMM keeps the virtual value, the real one is unrelated. `passed`: the guest
     owns the real one. `mirrored`: the VMM keeps real and virtual equal; the guest may read it.
     Every control, time and device element is in exactly one of the three.
+
+    `compose`, `install` and `remove` may also name the locals `region.base` and `region.size`
+    (the guest's memory) and `monitor.base`. The last two are procedures over real state:
+    `install` (virtual address, physical address, rights, slot) lets the virtual page be accessed
+    with the rights (3 bits: write, read, fetch); after `remove` (virtual address, slot) every
+    access to it traps. Both are given or neither; with them, `page` is.
     """
 
     name: str
@@ -668,6 +674,10 @@ class Configuration:
     passed: tuple[str, ...]
     mirrored: tuple[str, ...]
     compose: tuple[tuple[str, Expr], ...] = ()  # element, value over virtual state and region
+    page: int | None = None  # cells; translation is uniform within an aligned page
+    monitor_size: int = 0  # cells of real memory that the VMM keeps for its tables
+    install: Function | None = None
+    remove: Function | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 

@@ -179,6 +179,11 @@ def _bodies(isa: ir.Isa) -> Iterator[tuple[str, ir.Block, Span]]:
         yield f"cause `{cause.name}`", cause.delivery, cause.span
     for interrupt in isa.interrupts:
         yield f"interrupt `{interrupt.name}`", interrupt.delivery, NOWHERE
+    for configuration in isa.configurations:
+        for routine in (configuration.install, configuration.remove):
+            if routine is not None:
+                name = f"`{routine.name}` of `{configuration.name}`"
+                yield name, routine.body, routine.span
 
 
 def _conditions(isa: ir.Isa) -> Iterable[ir.Expr]:

@@ -63,6 +63,21 @@ def concat(parts: list[ir.Expr]) -> ir.Expr:
     return result
 
 
+def extract(expr: ir.Expr, high: int, low: int) -> ir.Expr:
+    """Bits of an expression; of a concatenation, the part that has them all."""
+    while isinstance(expr, ir.Concat):
+        cut = expr.low.width
+        if low >= cut:
+            expr, high, low = expr.high, high - cut, low - cut
+        elif high < cut:
+            expr = expr.low
+        else:
+            break
+    if high - low + 1 == expr.width:
+        return expr
+    return ir.Extract(expr, high, low)
+
+
 def select(condition: ir.Expr, then: ir.Expr, orelse: ir.Expr) -> ir.Expr:
     match condition:
         case ir.Boolean(value):
@@ -272,9 +287,7 @@ class Lowering:
             size = high - low + 1
             cut = ir.Literal((value.expr.value >> low) & ((1 << size) - 1), size)
             return Value(Bits(size), cut)
-        if high - low + 1 == width:
-            return Value(Bits(width), value.expr)
-        return Value(Bits(high - low + 1), ir.Extract(value.expr, high, low))
+        return Value(Bits(high - low + 1), extract(value.expr, high, low))
 
     def truth_of(self, value: Value, span: Span) -> ir.Expr:
         if width_of(value.type) != 1:

@@ -538,7 +538,28 @@ class Compose(_Node):
     value: Expr
 
 
-ConfigurationItem: TypeAlias = AsModes | Constrain | Keep | Compose
+@dataclass(frozen=True, slots=True)
+class PageSize(_Node):
+    cells: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSize(_Node):
+    cells: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class TableRoutine(_Node):
+    """`kind` is `install` or `remove`."""
+
+    kind: str
+    parameters: tuple[Parameter, ...]
+    body: Block
+
+
+ConfigurationItem: TypeAlias = (
+    AsModes | Constrain | Keep | Compose | PageSize | MonitorSize | TableRoutine
+)
 
 
 @dataclass(frozen=True, slots=True)
