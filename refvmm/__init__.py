@@ -1,1 +1,1 @@
-"""The reference virtual machine monitor (not written yet)."""
+"""The reference virtual machine monitor: derived from a description, run beside the bare machine."""

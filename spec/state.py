@@ -1,7 +1,7 @@
 """The state of a machine: its elements and its memory, as plain integers."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from spec.ir import Isa, Memory
 
@@ -9,6 +9,8 @@ BYTE_PAGE_CELLS = 4096
 WIDE_PAGE_CELLS = 256
 
 Page: TypeAlias = "bytearray | list[int]"
+
+C = TypeVar("C", bound="Cells")
 
 
 class Cells:
@@ -56,7 +58,9 @@ class Cells:
         return page
 
     def copy(self) -> "Cells":
-        twin: Cells = object.__new__(Cells)
+        return self._copy_into(object.__new__(Cells))
+
+    def _copy_into(self, twin: C) -> C:
         twin.page_cells = self.page_cells
         twin.page_shift = self.page_shift
         twin.mask = self.mask

@@ -1,0 +1,68 @@
+"""The control block: where the monitor keeps the state of its virtual machine (P&G, section 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from refvmm.redirect import PREFIX
+from spec.ir import Configuration, Element, Isa, Role
+
+OWN = "vmm."
+MARK = OWN + "mark."
+UNIT = OWN + "unit"
+"""Where the monitor puts a fetch unit of the guest's instruction."""
+_OUTSIDE = (Role.CONTROL, Role.TIME, Role.DEVICE)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlBlock:
+    """`homes`: for every element that is not in place, the one that holds the virtual value.
+
+    In place are general registers, flags, the program counter, and what the configuration passes
+    or mirrors. A bank's member is never in place: whichever the virtual mode sees is in the real
+    mode's member while the guest runs, and here while the monitor does.
+    """
+
+    homes: Mapping[str, str]
+    elements: tuple[Element, ...]  # besides the real machine's
+    clocks: tuple[Element, ...]  # time that is not in place: real, home, mark have its shape
+
+    def home(self, element: str) -> str:
+        return self.homes.get(element, element)
+
+
+def control_block(
+    isa: Isa, configuration: Configuration, virtual: tuple[Element, ...]
+) -> ControlBlock:
+    """The control block for one virtual machine with the elements `virtual`.
+
+    They are the description's own, and those of a monitor that runs in the virtual machine.
+    """
+    kept = {*configuration.passed, *configuration.mirrored}
+    homes: dict[str, str] = {}
+    added: list[Element] = []
+    clocks: list[Element] = []
+    for element in virtual:
+        outside = element.role in _OUTSIDE and element.name not in kept
+        if not (outside or element.bank is not None or element.role is Role.MODE):
+            continue
+        homes[element.name] = PREFIX + element.name
+        added.append(_copy(element, PREFIX))
+        if element.role is Role.TIME:
+            clocks.append(element)
+            added.append(_copy(element, MARK))
+    width = isa.memory.address_width
+    places = (("region.base", width), ("region.size", width + 1), ("monitor.base", width))
+    added += [Element(name, bits, Role.CONTROL) for name, bits in places]
+    added.append(Element(UNIT, isa.fetch.unit_width, Role.CONTROL))
+    return ControlBlock(homes, tuple(added), tuple(clocks))
+
+
+def _copy(element: Element, prefix: str) -> Element:
+    return Element(
+        prefix + element.name,
+        element.width,
+        Role.CONTROL,
+        element.length,
+        reset=element.reset,
+        values=element.values,
+    )

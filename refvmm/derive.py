@@ -1,0 +1,225 @@
+"""Derives the monitor of a configuration from the description: P&G's <D, A, {v_i}> as IR.
+
+The dispatcher D is the same for every machine: on any trap of the guest, before it is delivered,
+save; do one instruction of the virtual machine by its interpreter routine; if that traps, deliver
+the trap in the virtual machine (reflection); resume. The allocator A is what resume does with
+the relocation. `save` and `resume` are blocks over the real machine's state and the control block.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from refvmm.control_block import MARK, ControlBlock, control_block
+from refvmm.redirect import PREFIX, Redirect, relocation
+from refvmm.shadow import Shadow, shadow
+from spec import ir
+from spec.effects import statements
+from spec.rewrite import transform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Monitor:
+    """A virtual machine monitor; all of it runs on states that have the elements of `real`.
+
+    `real` executes the guest directly; `virtual` has the interpreter routines as instructions,
+    the reflection of each trap as its delivery, and the virtual interrupts. `direct`: the
+    encodings of the virtual modes that the configuration lets run on the real machine.
+    """
+
+    description: ir.Isa  # of the virtual machine: with the state of a monitor that runs in it
+    configuration: ir.Configuration
+    real: ir.Isa
+    virtual: ir.Isa
+    redirect: Redirect
+    block: ControlBlock
+    shadow: Shadow | None
+    real_mode: int
+    direct: tuple[int, ...]  # the most privileged first
+    save: ir.Block  # run by `virtual` when the guest has trapped
+    resume: ir.Block  # run by `virtual` before the guest runs
+    constraints: tuple[tuple[str, ir.Expr], ...]  # over `real`, while the guest runs
+    fixed: tuple[tuple[str, int], ...]  # real elements that constraints determine
+
+
+def derive(
+    isa: ir.Isa,
+    configuration: ir.Configuration,
+    slots: int = 8,
+    virtual: tuple[ir.Element, ...] | None = None,
+) -> Monitor:
+    """The monitor for one virtual machine.
+
+    `slots`: how many pages the shadow tables map at a time, where the configuration has such
+    tables. `virtual`: the elements of the virtual machine, if a monitor runs in it.
+    """
+    virtual = virtual or isa.elements
+    block = control_block(isa, configuration, virtual)
+    tables = None
+    if configuration.install is not None:
+        tables = shadow(isa, configuration, block, slots)
+    watched = tables.watched if tables else frozenset[str]()
+    redirect = Redirect(block.homes, isa.memory, tables is not None, watched)
+    elements = (*isa.elements, *block.elements, *(tables.elements if tables else ()))
+    bare = redirect.isa(isa, elements)
+    routines = relocation(isa.memory, redirect.widths, redirect.noted)
+    own = [*routines, *(tables.functions if tables else ()), *isa.functions]
+    translation = _reachable(isa, isa.translate)
+    modes = dict(isa.mode.members)
+    real_mode = modes[configuration.real_mode]
+    return Monitor(
+        description=replace(isa, elements=virtual),
+        configuration=configuration,
+        real=replace(isa, elements=elements),
+        virtual=replace(bare, functions=(*_noting(bare, translation, tables), *own)),
+        redirect=redirect,
+        block=block,
+        shadow=tables,
+        real_mode=real_mode,
+        direct=tuple(modes[name] for name in configuration.virtual_modes),
+        save=(*_clocks(block), *_banks(isa, block, real_mode, saving=True)),
+        resume=(
+            ir.Write(isa.mode.element, ir.Literal(real_mode, isa.mode.width)),
+            *_compose(configuration, redirect),
+            *_banks(isa, block, real_mode, saving=False),
+            *(tables.upkeep if tables else ()),
+        ),
+        constraints=configuration.constraints,
+        fixed=tuple(_fixed(configuration)),
+    )
+
+
+def under(outer: Monitor, isa: ir.Isa) -> ir.Isa:
+    """The text of a monitor that runs in the virtual machine of `outer`.
+
+    `isa` is the inner monitor's, over the state of the machine that `outer` presents.
+    """
+    moved = outer.redirect.isa(isa, outer.virtual.elements)
+    own = [f for f in outer.virtual.functions if not f.name.startswith((PREFIX, "vmm.load"))]
+    own = [f for f in own if not f.name.startswith("vmm.store") or f.name == "vmm.stored"]
+    routines = relocation(isa.memory, outer.redirect.widths, outer.redirect.noted)
+    return replace(moved, functions=(*moved.functions, *routines, *own))
+
+
+def _reachable(isa: ir.Isa, function: str) -> frozenset[str]:
+    by_name = {f.name: f for f in isa.functions}
+    found: set[str] = set()
+    left = [function]
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found.add(name)
+        left += [s.function for s in statements(by_name[name].body) if isinstance(s, ir.Call)]
+    return frozenset(found)
+
+
+def _noting(
+    bare: ir.Isa, translation: frozenset[str], tables: Shadow | None
+) -> Iterator[ir.Function]:
+    """The redirected functions; those that translate note which cells their walks read."""
+    for function in bare.functions:
+        walks = tables is not None and function.name.removeprefix(PREFIX) in translation
+        yield replace(function, body=_note(function.body, bare.memory)) if walks else function
+
+
+def _note(block: ir.Block, memory: ir.Memory) -> ir.Block:
+    noted: list[ir.Stmt] = []
+    for statement in block:
+        match statement:
+            case ir.Call(_, function, arguments) if function.startswith("vmm.load"):
+                (address,) = arguments
+                width = int(function.removeprefix("vmm.load"))
+                more = ir.Literal(width // memory.cell_width - 1, memory.address_width)
+                noted += [ir.Call(None, "vmm.note", (address, more)), statement]
+            case ir.If(condition, then, orelse):
+                noted.append(ir.If(condition, _note(then, memory), _note(orelse, memory)))
+            case _:
+                noted.append(statement)
+    return tuple(noted)
+
+
+# --------------------------------------------------------------------------- save and resume
+
+
+def _clocks(block: ControlBlock) -> Iterator[ir.Stmt]:
+    """Virtual time advances by what the real clock did since it was last looked at."""
+    for clock in block.clocks:
+        width, home, mark = clock.width, PREFIX + clock.name, MARK + clock.name
+        for number in (None,) if clock.length is None else range(clock.length):
+            index = None if number is None else ir.Literal(number, 32)
+            now = ir.Read(clock.name, width, index)
+            passed = ir.Binary(ir.BinaryOp.SUB, now, ir.Read(mark, width, index), width)
+            sum_ = ir.Binary(ir.BinaryOp.ADD, ir.Read(home, width, index), passed, width)
+            yield ir.Write(home, sum_, index)
+            yield ir.Write(mark, now, index)
+
+
+def _banks(isa: ir.Isa, block: ControlBlock, real_mode: int, saving: bool) -> Iterator[ir.Stmt]:
+    """What the virtual mode sees of a bank is in the real mode's member while the guest runs."""
+    mode = ir.Read(block.home(isa.mode.element), isa.mode.width)
+    for bank in isa.banks:
+        real = dict(bank.members)[real_mode]
+        for encoding, member in bank.members:
+            home = block.home(member)
+            here = ir.Compare(ir.CompareOp.EQ, mode, ir.Literal(encoding, mode.width))
+            if saving:
+                moved = ir.Write(home, ir.Read(real, bank.width))
+            else:
+                moved = ir.Write(real, ir.Read(home, bank.width))
+            yield ir.If(here, (moved,), ())
+
+
+def _compose(configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir.Stmt]:
+    for element, value in configuration.compose:
+        yield ir.Write(element, redirect.expr(placed(value)))
+
+
+def placed(expr: ir.Expr) -> ir.Expr:
+    """The expression with the names of the placement, which are locals to it, as elements."""
+
+    def leaf(e: ir.Expr) -> ir.Expr | None:
+        if isinstance(e, ir.Local) and e.name in ("region.base", "region.size", "monitor.base"):
+            return ir.Read(e.name, e.width)
+        return None
+
+    return transform(expr, leaf)
+
+
+# --------------------------------------------------------------------------- constraints
+
+
+def _fixed(configuration: ir.Configuration) -> Iterator[tuple[str, int]]:
+    """Values of elements that constraints of the form `X == constant` determine."""
+    composed = {element for element, _ in configuration.compose}
+    for _, constraint in configuration.constraints:
+        for element, value in _equations(constraint):
+            if element not in composed:
+                yield element, value
+
+
+def _equations(condition: ir.Expr) -> Iterator[tuple[str, int]]:
+    match condition:
+        case ir.Logic(ir.LogicOp.AND, left, right):
+            yield from _equations(left)
+            yield from _equations(right)
+        case ir.Compare(ir.CompareOp.EQ, side, ir.Literal(value, _)):
+            yield from _parts(side, value)
+        case ir.Truth(side):
+            yield from _parts(side, 1)
+        case ir.Not(ir.Truth(side)):
+            yield from _parts(side, 0)
+        case _:
+            return
+
+
+def _parts(side: ir.Expr, value: int) -> Iterator[tuple[str, int]]:
+    match side:
+        case ir.Read(element, _, None):
+            yield element, value
+        case ir.Extend(operand, False, _):
+            yield from _parts(operand, value)
+        case ir.Concat(high, low, _):
+            yield from _parts(high, value >> low.width)
+            yield from _parts(low, value & ((1 << low.width) - 1))
+        case _:
+            return
