@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from refvmm.redirect import PREFIX
-from spec.ir import Configuration, Element, Isa, Role
+from spec.ir import Configuration, Element, Expr, Isa, Local, Read, Role
+from spec.rewrite import transform
 
 OWN = "vmm."
 MARK = OWN + "mark."
@@ -66,3 +67,14 @@ def _copy(element: Element, prefix: str) -> Element:
         reset=element.reset,
         values=element.values,
     )
+
+
+def placed(expr: Expr) -> Expr:
+    """The expression with the names of the placement, which are locals to it, as elements."""
+
+    def leaf(e: Expr) -> Expr | None:
+        if isinstance(e, Local) and e.name in ("region.base", "region.size", "monitor.base"):
+            return Read(e.name, e.width)
+        return None
+
+    return transform(expr, leaf)

@@ -9,12 +9,11 @@ the relocation. `save` and `resume` are blocks over the real machine's state and
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from refvmm.control_block import MARK, ControlBlock, control_block
+from refvmm.control_block import MARK, ControlBlock, control_block, placed
 from refvmm.redirect import PREFIX, Redirect, relocation
 from refvmm.shadow import Shadow, shadow
 from spec import ir
 from spec.effects import statements
-from spec.rewrite import transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,17 +171,6 @@ def _banks(isa: ir.Isa, block: ControlBlock, real_mode: int, saving: bool) -> It
 def _compose(configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir.Stmt]:
     for element, value in configuration.compose:
         yield ir.Write(element, redirect.expr(placed(value)))
-
-
-def placed(expr: ir.Expr) -> ir.Expr:
-    """The expression with the names of the placement, which are locals to it, as elements."""
-
-    def leaf(e: ir.Expr) -> ir.Expr | None:
-        if isinstance(e, ir.Local) and e.name in ("region.base", "region.size", "monitor.base"):
-            return ir.Read(e.name, e.width)
-        return None
-
-    return transform(expr, leaf)
 
 
 # --------------------------------------------------------------------------- constraints

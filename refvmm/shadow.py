@@ -9,10 +9,11 @@ memory that its walks read are never mapped writable, so that a store there come
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from refvmm.control_block import ControlBlock
+from refvmm.control_block import ControlBlock, placed
 from refvmm.redirect import base, present
 from spec import ir
 from spec.effects import function_reads, statements
+from spec.rewrite import in_block
 
 TOUCHED = 4
 """Pages of one instruction that are filled at once: the latest that it touched."""
@@ -48,12 +49,8 @@ def shadow(isa: ir.Isa, configuration: ir.Configuration, block: ControlBlock, sl
             maker.note(),
             maker.stored(),
             maker.fill(),
-            ir.Function(
-                "vmm.install", configuration.install.parameters, configuration.install.body, None
-            ),
-            ir.Function(
-                "vmm.remove", configuration.remove.parameters, configuration.remove.body, None
-            ),
+            _own("vmm.install", configuration.install),
+            _own("vmm.remove", configuration.remove),
         ),
         upkeep=tuple(maker.upkeep()),
         watched=frozenset(block.homes[name] for name in inputs if name in block.homes),
@@ -61,6 +58,10 @@ def shadow(isa: ir.Isa, configuration: ir.Configuration, block: ControlBlock, sl
         slots=slots,
         walks=maker.walks,
     )
+
+
+def _own(name: str, routine: ir.Function) -> ir.Function:
+    return ir.Function(name, routine.parameters, in_block(routine.body, placed), None)
 
 
 def _loads(functions: dict[str, ir.Function], name: str) -> int:

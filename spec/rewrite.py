@@ -1,6 +1,7 @@
 """Rewriting of IR expressions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from spec import ir
@@ -117,3 +118,37 @@ def _reads_state(expr: ir.Expr) -> bool:
 
     transform(expr, look)
     return found
+
+
+def in_block(block: ir.Block, expr: Callable[[ir.Expr], ir.Expr]) -> ir.Block:
+    """The block with every expression that its statements evaluate replaced."""
+
+    def optional(e: ir.Expr | None) -> ir.Expr | None:
+        return None if e is None else expr(e)
+
+    def statement(s: ir.Stmt) -> ir.Stmt:
+        match s:
+            case ir.Assign() | ir.Return():
+                return replace(s, value=expr(s.value))
+            case ir.Write():
+                return replace(s, value=expr(s.value), index=optional(s.index))
+            case ir.Load() | ir.Translate() | ir.Probe():
+                return replace(s, address=expr(s.address), mode=optional(s.mode))
+            case ir.Store():
+                value = expr(s.value)
+                return replace(s, address=expr(s.address), value=value, mode=optional(s.mode))
+            case ir.LoadPhysical():
+                return replace(s, address=expr(s.address))
+            case ir.StorePhysical():
+                return replace(s, address=expr(s.address), value=expr(s.value))
+            case ir.Call() | ir.Trap():
+                return replace(s, arguments=tuple(expr(a) for a in s.arguments))
+            case ir.If():
+                then, orelse = in_block(s.then, expr), in_block(s.orelse, expr)
+                return ir.If(expr(s.condition), then, orelse)
+            case ir.Choose() | ir.Wait():
+                return s
+            case _:
+                assert_never(s)
+
+    return tuple(statement(s) for s in block)
