@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from refvmm.bare_machine import BareMachine
 from refvmm.virtual_machine import VirtualMachine
 from refvmm.vm_map import virtual_state
 from spec.machine import Machine, Step
@@ -30,7 +31,9 @@ def presented(machine: VirtualMachine) -> MachineState:
     return state
 
 
-def differences(bare: Machine, virtual: VirtualMachine) -> dict[str, tuple[object, object]]:
+def differences(
+    bare: Machine | BareMachine, virtual: VirtualMachine
+) -> dict[str, tuple[object, object]]:
     """Where the virtual machine is not in the state that the bare one is in."""
     found: dict[str, tuple[object, object]] = {}
     found.update(bare.state.differences(presented(virtual)))
@@ -45,7 +48,7 @@ def _cause(trapped: Trapped | None) -> tuple[object, ...] | None:
     return None if trapped is None else (trapped.cause, trapped.arguments)
 
 
-def lockstep(bare: Machine, virtual: VirtualMachine, limit: int) -> Divergence | None:
+def lockstep(bare: Machine | BareMachine, virtual: VirtualMachine, limit: int) -> Divergence | None:
     """Step both until they differ, `limit` steps are done, or a double trap stops both."""
     for number in range(limit):
         steps = bare.step(), virtual.step()

@@ -6,49 +6,18 @@ monitor. A monitor's code runs on the machine that it is given: on a virtual pro
 monitor's IR, redirected once more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from refvmm.control_block import UNIT
 from refvmm.derive import Monitor, derive, under
+from refvmm.executor import Attempt, Decoder, Executor, Hardware
 from refvmm.redirect import Redirect
-from spec.concrete import ConcreteEngine
-from spec.decoding import Decode, Decoded
 from spec.expressions import reads
-from spec.ir import (
-    Access,
-    Block,
-    Configuration,
-    Element,
-    Expr,
-    Instruction,
-    Interrupt,
-    Isa,
-    Literal,
-    Load,
-    Local,
-    Write,
-)
-from spec.outcome import Outcome, Retired, Trapped
-from spec.state import MachineState
-
-
-@dataclass(slots=True)
-class Hardware:
-    """The state of the real machine, which all processors above it share."""
-
-    state: MachineState
-    waiting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one instruction did: `decoded` is None if it was not fetched or is no instruction."""
-
-    decoded: Decoded | None
-    trapped: Trapped | None
-    emulated: bool = False  # by a monitor's interpreter routine
+from spec.ir import Access, Block, Configuration, Element, Interrupt, Isa, Load, Local, Write
+from spec.outcome import Trapped
+from spec.routines import EngineName
 
 
 class Processor(Protocol):
@@ -67,22 +36,14 @@ class Processor(Protocol):
         ...
 
 
-class _FetchTrap(Exception):
-    """Carries the trap of a fetch out through the decoder."""
-
-    def __init__(self, trapped: Trapped) -> None:
-        super().__init__()
-        self.trapped = trapped
-
-
 class RealProcessor:
     """The hardware: executes the description itself."""
 
-    def __init__(self, isa: Isa, hardware: Hardware, decode: Decode) -> None:
-        self._core = _Core(isa, hardware, decode)
+    def __init__(self, isa: Isa, hardware: Hardware, decoder: Decoder, engine: EngineName) -> None:
+        self._executor = Executor(isa, hardware, decoder, engine)
 
     def attempt(self) -> Attempt:
-        return self._core.instruction()
+        return self._executor.instruction()
 
     def enter(self) -> None:
         pass
@@ -101,22 +62,26 @@ class VirtualProcessor:
         self,
         host: Processor,
         hardware: Hardware,
-        decode: Decode,
+        decoder: Decoder,
         text: "Text",
         direct: frozenset[int],
+        engine: EngineName,
     ) -> None:
         self._host = host
         self._hardware = hardware
-        self._text = text
+        self.text = text
+        self._mode = text.isa.mode.element
         self._direct = direct
-        self._core = _Core(text.isa, hardware, decode, text)
+        self._executor = Executor(text.isa, hardware, decoder, engine, text.fetch, text.unit)
+        self.save = self._executor.block(text.save)
+        self._resume = self._executor.block(text.resume)
         clocks = {text.home(clock.name) for clock in text.clocks}
         self._clocked = any(reads(i.condition) & clocks for i in text.isa.interrupts)
 
     @property
     def mode(self) -> int:
         """The virtual mode."""
-        return self._hardware.state.scalars[self._text.isa.mode.element]
+        return self._hardware.state.scalars[self._mode]
 
     def attempt(self) -> Attempt:
         if self.mode in self._direct:
@@ -124,43 +89,43 @@ class VirtualProcessor:
             if done.trapped is None:
                 return done
         self.enter()
-        done = self._core.instruction()
+        done = self._executor.instruction()
         self.leave()
         return replace(done, emulated=True)
 
     def enter(self) -> None:
         self._host.enter()
-        self._core.run(self._text.save)
+        self._executor.run(self.save)
 
     def leave(self) -> None:
-        self._core.run(self._text.resume)
+        self._executor.run(self._resume)
         self._host.leave()
+
+    def chain(self) -> "list[VirtualProcessor]":
+        """The virtual processors from the real one up to this."""
+        below = self._host.chain() if isinstance(self._host, VirtualProcessor) else []
+        return [*below, self]
 
     def pending(self) -> Interrupt | None:
         """The virtual interrupt that is taken next: the first declared whose condition holds."""
-        if self._clocked:
-            self.enter()
-        found = None
-        for interrupt in self._text.isa.interrupts:
-            if self._core.holds(interrupt.condition):
-                found = interrupt
-                break
-        if self._clocked:
-            self.leave()
+        if not self._clocked:
+            return self._executor.pending()
+        self.enter()
+        found = self._executor.pending()
+        self.leave()
         return found
 
     def interrupt(self, interrupt: Interrupt) -> Trapped | None:
         """Deliver a virtual interrupt; what is returned is a double trap."""
         self.enter()
-        pc = self._hardware.state.scalars[self._text.isa.pc]
-        double = self._core.run(interrupt.delivery, {"next": pc})
+        double = self._executor.interrupt(interrupt)
         self.leave()
         return double
 
     def reflect(self, trapped: Trapped) -> Trapped | None:
         """Deliver a trap in the virtual machine; what is returned is a double trap."""
         self.enter()
-        double = self._core.deliver(trapped)
+        double = self._executor.deliver(trapped)
         self.leave()
         return double
 
@@ -172,9 +137,16 @@ class Text:
     isa: Isa
     save: Block
     resume: Block
+    fetch: Block  # takes `address` and `next`, and fills `unit`
     unit: str  # the home of `vmm.unit`
     redirects: tuple[Redirect, ...]  # the monitor's own first
     clocks: tuple[Element, ...]
+
+    def own(self, element: str) -> str:
+        """Where the real machine's state has an element of the monitor itself."""
+        for redirect in self.redirects[1:]:
+            element = redirect.homes.get(element, element)
+        return element
 
     def home(self, element: str) -> str:
         """Where the real machine's state has an element of the virtual machine."""
@@ -191,6 +163,7 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
             monitor.virtual,
             monitor.save,
             monitor.resume,
+            _fetch(monitor),
             UNIT,
             (monitor.redirect,),
             monitor.block.clocks,
@@ -200,12 +173,23 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
                 under(outer, text.isa),
                 outer.redirect.block(text.save),
                 outer.redirect.block(text.resume),
+                outer.redirect.block(text.fetch),
                 outer.block.home(text.unit),
                 (*text.redirects, outer.redirect),
                 text.clocks,
             )
         found.append(text)
     return found
+
+
+def _fetch(monitor: Monitor) -> Block:
+    """Fetch a unit as the virtual machine does."""
+    isa = monitor.description
+    (translate,) = [f for f in isa.functions if f.name == isa.translate]
+    address = Local("address", translate.parameters[0].width)
+    width = isa.fetch.unit_width
+    load = Load("unit", address, width, Access.FETCH)
+    return (*monitor.redirect.block((load,)), Write(UNIT, Local("unit", width)))
 
 
 def stack(description: Isa, configuration: Configuration, depth: int) -> list[Monitor]:
@@ -217,93 +201,3 @@ def stack(description: Isa, configuration: Configuration, depth: int) -> list[Mo
         monitors.append(monitor)
         virtual = monitor.real.elements
     return monitors[::-1]
-
-
-class _Core:
-    """Fetches, decodes and executes by one description's text on the shared state."""
-
-    def __init__(
-        self, isa: Isa, hardware: Hardware, decode: Decode, text: Text | None = None
-    ) -> None:
-        self.isa = isa
-        self._engine = ConcreteEngine(isa)
-        self._hardware = hardware
-        self._decode = decode
-        self._routines: Mapping[str, Instruction] = {i.name: i for i in isa.instructions}
-        self._text = text
-        (translate,) = [f for f in isa.functions if f.name == isa.translate]
-        self._address_width = translate.parameters[0].width
-        (pc,) = [e for e in isa.elements if e.name == isa.pc]
-        self._pc_mask = (1 << pc.width) - 1
-        self._unit_cells = isa.fetch.unit_width // isa.memory.cell_width
-
-    def instruction(self) -> Attempt:
-        """Do the instruction at the program counter."""
-        try:
-            decoded = self._decode(self._fetch)
-        except _FetchTrap as fetch:
-            return Attempt(None, fetch.trapped)
-        state = self._hardware.state
-        outcome: Outcome
-        if decoded is None:
-            outcome = self._engine.undecodable(state, self.isa.undecodable, self._unit_cells)
-        else:
-            routine = self._routines[decoded.instruction.name]
-            outcome = self._engine.execute(state, routine, decoded.fields, decoded.length)
-        match outcome:
-            case Retired(after, waiting):
-                self._hardware.state, self._hardware.waiting = after, waiting
-                return Attempt(decoded, None)
-            case Trapped():
-                return Attempt(decoded, outcome)
-
-    def _fetch(self, unit: int) -> int:
-        """The n-th fetch unit from the program counter on; a monitor reads it by its own text."""
-        state, text = self._hardware.state, self._text
-        pc = state.scalars[self.isa.pc]
-        address = (pc + unit * self._unit_cells) & self._pc_mask & ((1 << self._address_width) - 1)
-        at = Literal(address, self._address_width)
-        width = self.isa.fetch.unit_width
-        block: Block = (Load("unit", at, width, Access.FETCH),)
-        if text is not None:
-            block = (*block, Write(UNIT, Local("unit", width)))
-            block = self._redirected(block)
-        following = (pc + self._unit_cells) & self._pc_mask
-        match self._engine.run(state, block, {"next": following}):
-            case Retired(after, _, accesses):
-                self._hardware.state = after
-                if text is not None:
-                    return after.scalars[text.unit]
-                value = accesses.virtual[-1].value
-                assert value is not None
-                return value
-            case Trapped() as trapped:
-                raise _FetchTrap(trapped)
-
-    def _redirected(self, block: Block) -> Block:
-        assert self._text is not None
-        for redirect in self._text.redirects:
-            block = redirect.block(block)
-        return block
-
-    def run(self, block: Block, frame: Mapping[str, int | bool] | None = None) -> Trapped | None:
-        """Run a block; what is returned is a trap, and then nothing has changed."""
-        return self._adopt(self._engine.run(self._hardware.state, block, frame or {}))
-
-    def deliver(self, trapped: Trapped) -> Trapped | None:
-        return self._adopt(
-            self._engine.deliver(
-                self._hardware.state, trapped.cause, trapped.arguments, trapped.next
-            )
-        )
-
-    def holds(self, condition: Expr) -> bool:
-        return bool(self._engine.value(self._hardware.state, condition))
-
-    def _adopt(self, outcome: Outcome) -> Trapped | None:
-        match outcome:
-            case Retired(after):
-                self._hardware.state = after
-                return None
-            case Trapped():
-                return outcome

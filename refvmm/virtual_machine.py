@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+from refvmm.bare_machine import tick
 from refvmm.derive import Monitor
-from refvmm.processor import Hardware, Processor, RealProcessor, VirtualProcessor, texts
+from refvmm.executor import Decoder, Hardware
+from refvmm.processor import Processor, RealProcessor, VirtualProcessor, texts
 from refvmm.strategy import Strategy, direct_modes
+from refvmm.vm_map import Placement, saved
 from spec.decoding import Decode
 from spec.ir import Role
 from spec.machine import Step
 from spec.outcome import Trapped
+from spec.routines import EngineName
 from spec.state import MachineState
 
 
@@ -16,6 +20,7 @@ class VirtualMachine:
     """Steps of the innermost guest: what `spec.machine.Machine` is for the bare machine.
 
     `monitors`: the one on the real machine first. Real time goes on by one with every step.
+    The state is worked on in place.
     """
 
     def __init__(
@@ -24,19 +29,36 @@ class VirtualMachine:
         state: MachineState,
         decode: Decode,
         strategy: Strategy = Strategy.TRAP_AND_EMULATE,
+        engine: EngineName = "concrete",
     ) -> None:
         self.monitors = tuple(monitors)
-        self.hardware = Hardware(state)
+        self.hardware = Hardware(monitors[0].real)
+        decoder = Decoder(decode)
+        host: Processor = RealProcessor(monitors[0].real, self.hardware, decoder, engine)
+        for monitor, text in zip(monitors, texts(monitors), strict=True):
+            self.processor = VirtualProcessor(
+                host, self.hardware, decoder, text, direct_modes(monitor, strategy), engine
+            )
+            host = self.processor
+        elements = monitors[0].description.elements
+        self._pc = monitors[0].description.pc
+        self._time = tuple(e for e in elements if e.role is Role.TIME)
+        self.restart(state)
+
+    def restart(self, state: MachineState) -> None:
+        """Go on with another state, as if just made."""
+        self.hardware.attach(state)
         self.double_trap: Trapped | None = None
         self.direct = 0  # instructions that the real machine executed
         self.emulated = 0  # instructions that some monitor did or saw trap
-        host: Processor = RealProcessor(monitors[0].real, self.hardware, decode)
-        for monitor, text in zip(monitors, texts(monitors), strict=True):
-            self.processor = VirtualProcessor(
-                host, self.hardware, decode, text, direct_modes(monitor, strategy)
-            )
-            host = self.processor
-        self._time = tuple(e for e in monitors[0].description.elements if e.role is Role.TIME)
+
+    def place(self, bare: MachineState, placements: Sequence[Placement]) -> None:
+        """Present the machine in this state; a placement for each monitor, the outermost first."""
+        state = bare
+        for monitor, placement in zip(self.monitors[::-1], placements[::-1], strict=True):
+            state = saved(monitor, state, placement)
+        self.restart(state)
+        self.processor.leave()
 
     @property
     def state(self) -> MachineState:
@@ -49,10 +71,9 @@ class VirtualMachine:
 
     def step(self) -> Step:
         """One step of the guest: an interrupt taken, an instruction, or time that goes by."""
-        pc = self.state.scalars[self.monitors[0].description.pc]
+        pc = self.state.scalars[self._pc]
         pending = self.processor.pending()
         if pending is not None:
-            self.hardware.waiting = False
             self.double_trap = self.processor.interrupt(pending)
             done = Step(pc, pending.name, None, self.double_trap)
         elif self.hardware.waiting:
@@ -64,15 +85,5 @@ class VirtualMachine:
             if attempt.trapped is not None:
                 self.double_trap = self.processor.reflect(attempt.trapped)
             done = Step(pc, None, attempt.decoded, attempt.trapped)
-        self._tick()
+        tick(self.state, self._time)
         return done
-
-    def _tick(self) -> None:
-        for element in self._time:
-            limit = (1 << element.width) - 1
-            if element.length is None:
-                now = self.state.scalars[element.name]
-                self.state.scalars[element.name] = (now + 1) & limit
-            else:
-                cells = self.state.own_array(element.name)
-                cells[:] = [(value + 1) & limit for value in cells]

@@ -62,6 +62,14 @@ def place(monitor: Monitor, bare: MachineState, placement: Placement) -> Machine
 
     The real machine is otherwise as after reset, with what the constraints determine.
     """
+    state = saved(monitor, bare, placement)
+    outcome = ConcreteEngine(monitor.virtual).run(state, monitor.resume, {})
+    assert isinstance(outcome, Retired)
+    return outcome.state
+
+
+def saved(monitor: Monitor, bare: MachineState, placement: Placement) -> MachineState:
+    """The real state with the guest saved, as its monitor sees it; `resume` has still to be run."""
     state = MachineState(monitor.real)
     scalars, arrays = state.scalars, state.arrays
     home = monitor.block.home
@@ -78,12 +86,8 @@ def place(monitor: Monitor, bare: MachineState, placement: Placement) -> Machine
     scalars["region.base"] = placement.region_base
     scalars["region.size"] = placement.region_size
     scalars["monitor.base"] = placement.monitor_base
-    for address, value in bare.cells.written():
-        if address < placement.region_size:
-            state.cells[placement.region_base + address] = value
-    outcome = ConcreteEngine(monitor.virtual).run(state, monitor.resume, {})
-    assert isinstance(outcome, Retired)
-    return outcome.state
+    state.cells.put(bare.cells, placement.region_base, placement.region_size)
+    return state
 
 
 def virtual_state(monitor: Monitor, state: MachineState, with_memory: bool = True) -> MachineState:

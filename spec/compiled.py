@@ -59,7 +59,8 @@ def _source(
         leaving.out.extend(carried.saves(leaving.path, leaving.steps))
         if leaving.signal is not None:
             leaving.out.append(Do(f"SIGNALS.append({leaving.signal})"))
-        leaving.out.append(Do(f"return {STEPS} + {leaving.steps}"))
+        given = f"{STEPS} + {leaving.steps}" if leaving.value is None else f"{leaving.value}"
+        leaving.out.append(Do(f"return {given}"))
     for back in rounds:
         back.out.append(Save(STEPS, f"{STEPS} + {back.steps}"))
         done: list[Node] = [*carried.saves(back.path, 0), Do(f"return {STEPS}")]

@@ -25,12 +25,14 @@ class Exit:
     """A place where the code ends; `out` waits for what writes the state of `path` back.
 
     `steps` are done by then, besides `STEPS`. `signal` is the text of what the machine is told.
+    The code gives `value` where there is one, else the number of steps.
     """
 
     out: list[Node]
     path: Path
     steps: int
     signal: str | None
+    value: Value | Truth | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +77,10 @@ class Emitter(Storing):
     def run(self, block: Block) -> None:
         self._walk.block(block)
 
+    def value_of(self, expr: Expr) -> Value | Truth:
+        """The value of an expression on the present path."""
+        return self._walk.value(expr)
+
     def truth_of(self, condition: Expr) -> Truth:
         """The truth value of an expression without locals."""
         return cast(Truth, self._walk.value(condition))
@@ -92,6 +98,11 @@ class Emitter(Storing):
     def leave_block(self, steps: int, signal: str | None = None) -> None:
         """End the code here, with the present state."""
         self._exit(self.path.copy(), steps, signal)
+
+    def give(self, expr: Expr) -> None:
+        """End the code here, with the present state, and give the value of an expression."""
+        value = self.value_of(expr)
+        self.exits.append(Exit(self.end().body, self.path.copy(), 1, None, value))
 
     def leave_if(self, condition: str, steps: int) -> None:
         """End the code here, if a Python expression is true."""

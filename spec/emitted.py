@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from spec.compiled import Code, compile_code
 from spec.emit import Emitter
 from spec.folding import Truth, Value
-from spec.ir import Block, Instruction, Isa, Local, TrapClass
+from spec.ir import Block, Expr, Instruction, Isa, Local, TrapClass
 from spec.outcome import Accesses, Outcome, Retired, Trapped
 from spec.runtime import Runtime
 from spec.state import MachineState
@@ -41,17 +41,50 @@ def emit_routine(
     block: Block,
     parameters: Sequence[Local],
     chooses: bool = False,
+    result: Expr | None = None,
 ) -> Code:
-    """A block of statements as a function of its parameters; the pc stays unless written."""
+    """A block of statements as a function of its parameters; the pc stays unless written.
+
+    What it gives is the value of `result` at the end, unless it traps or waits.
+    """
     emitter = Emitter(isa, constants, chooses)
-    frame: dict[str, Value | Truth] = {}
-    for number, parameter in enumerate(parameters, 1):
-        frame[parameter.name] = emitter.parameter(f"p{number}", parameter.width)
+    frame = _frame(emitter, parameters)
     body = emitter.out
     emit_phase(emitter, frame, lambda: emitter.run(block))
-    if not emitter.stopped():
+    if not emitter.stopped() and result is not None:
+        emitter.give(result)
+    elif not emitter.stopped():
         emitter.leave_block(1)
-    return compile_code(emitter, body, names, (), [f"p{n}" for n in range(1, len(parameters) + 1)])
+    return compile_code(emitter, body, names, (), _numbered(parameters))
+
+
+def emit_instruction(isa: Isa, names: dict[str, object], instruction: Instruction) -> Code:
+    """An instruction as a function of its fields, in their order, and the address after it."""
+    (pc,) = [e for e in isa.elements if e.name == isa.pc]
+    parameters = [Local(field.name, field.width) for field in instruction.fields]
+    parameters.append(Local("next", pc.width))
+    emitter = Emitter(isa, {})
+    frame = _frame(emitter, parameters)
+    following = frame["next"]
+    assert not isinstance(following, bool)
+    emitter.path.scalars[emitter.resume] = following
+    body = emitter.out
+    emit_phase(emitter, frame, lambda: emitter.run(instruction.body))
+    if not emitter.stopped():
+        emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
+        emitter.leave_block(1)
+    return compile_code(emitter, body, names, (), _numbered(parameters))
+
+
+def _frame(emitter: Emitter, parameters: Sequence[Local]) -> dict[str, Value | Truth]:
+    return {
+        parameter.name: emitter.parameter(f"p{number}", parameter.width)
+        for number, parameter in enumerate(parameters, 1)
+    }
+
+
+def _numbered(parameters: Sequence[Local]) -> list[str]:
+    return [f"p{number}" for number in range(1, len(parameters) + 1)]
 
 
 class EmittedEngine:

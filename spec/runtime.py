@@ -43,6 +43,11 @@ class Runtime:
         for name in state.arrays:
             state.own_array(name)
 
+    def own(self, number: int) -> Page:
+        """A page to be written, noted in `writable`."""
+        page = self.writable[number] = self._cells.writable(number)
+        return page
+
     def watch(self, cell: int) -> None:
         """Call `on_change` when emitted code changes the cell."""
         self.watched[cell] = self._cells[cell]

@@ -8,7 +8,7 @@ from spec.ir import Isa, Memory
 BYTE_PAGE_CELLS = 4096
 WIDE_PAGE_CELLS = 256
 
-Page: TypeAlias = "bytearray | list[int]"
+Page: TypeAlias = bytearray | list[int]
 
 C = TypeVar("C", bound="Cells")
 
@@ -71,6 +71,22 @@ class Cells:
         self.owned.clear()
         return twin
 
+    def put(self, other: "Cells", start: int, size: int) -> None:
+        """Copy the first `size` cells of another memory of the same kind to `start`."""
+        offsets = self.page_cells - 1
+        if start & offsets or size & offsets:
+            for address, value in other.written():
+                if address < size:
+                    self[start + address] = value
+            return
+        other.owned.clear()  # pages are shared from now on
+        shift = self.page_shift
+        for number, page in other.pages.items():
+            if number < size >> shift:
+                self.owned.pop(number + (start >> shift), None)
+                self.pages[number + (start >> shift)] = page
+        self.edits += 1
+
     def written(self) -> Iterator[tuple[int, int]]:
         """Address and value of every cell that is not 0, by address."""
         for number in sorted(self.pages):
@@ -82,17 +98,21 @@ class Cells:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cells):
             return NotImplemented
-        return all(self._same_page(other, n) for n in self.pages.keys() | other.pages.keys())
+        return all(self.same_page(other, n, n) for n in self.pages.keys() | other.pages.keys())
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
-    def _same_page(self, other: "Cells", number: int) -> bool:
-        mine, theirs = self.pages.get(number), other.pages.get(number)
-        if mine is theirs:
-            return True
-        if mine is None or theirs is None:
-            return not any(mine or theirs or ())
-        return mine == theirs
+    def same_page(self, other: "Cells", number: int, place: int) -> bool:
+        """Whether a page holds the same as page `place` of another memory."""
+        return _same(self.pages.get(number), other.pages.get(place))
+
+
+def _same(mine: Page | None, theirs: Page | None) -> bool:
+    if mine is theirs:
+        return True
+    if mine is None or theirs is None:
+        return not any(mine or theirs or ())
+    return mine == theirs
 
 
 class MachineState:

@@ -1,0 +1,66 @@
+"""The bare machine, for comparison: steps like `spec.machine.Machine`, by either engine.
+
+Made once and restarted on many states, so that its routines are compiled once.
+"""
+
+from refvmm.executor import Decoder, Executor, Hardware
+from spec.decoding import Decode
+from spec.ir import Element, Isa, Role
+from spec.machine import Step
+from spec.outcome import Trapped
+from spec.routines import EngineName
+from spec.state import MachineState
+
+
+class BareMachine:
+    """Works on the state in place."""
+
+    def __init__(
+        self, isa: Isa, state: MachineState, decode: Decode, engine: EngineName = "emitted"
+    ) -> None:
+        self.isa = isa
+        self.hardware = Hardware(isa)
+        self._executor = Executor(isa, self.hardware, Decoder(decode), engine)
+        self._time = tuple(e for e in isa.elements if e.role is Role.TIME)
+        self.restart(state)
+
+    def restart(self, state: MachineState) -> None:
+        """Go on with another state, as if just made."""
+        self.hardware.attach(state)
+        self.double_trap: Trapped | None = None
+
+    @property
+    def state(self) -> MachineState:
+        return self.hardware.state
+
+    @property
+    def waiting(self) -> bool:
+        return self.hardware.waiting
+
+    def step(self) -> Step:
+        """One step, as of `spec.machine.Machine`."""
+        pc = self.state.scalars[self.isa.pc]
+        pending = self._executor.pending()
+        if pending is not None:
+            self.double_trap = self._executor.interrupt(pending)
+            done = Step(pc, pending.name, None, self.double_trap)
+        elif self.hardware.waiting:
+            done = Step(pc, None, None, None)
+        else:
+            attempt = self._executor.instruction()
+            if attempt.trapped is not None:
+                self.double_trap = self._executor.deliver(attempt.trapped)
+            done = Step(pc, None, attempt.decoded, attempt.trapped)
+        tick(self.state, self._time)
+        return done
+
+
+def tick(state: MachineState, times: tuple[Element, ...]) -> None:
+    """Time goes on by one."""
+    for element in times:
+        limit = (1 << element.width) - 1
+        if element.length is None:
+            state.scalars[element.name] = (state.scalars[element.name] + 1) & limit
+        else:
+            cells = state.own_array(element.name)
+            cells[:] = [(value + 1) & limit for value in cells]
