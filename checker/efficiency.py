@@ -1,6 +1,6 @@
 """A configuration's own facts: its constraints can hold, and user mode reaches what it must."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from checker import starts
@@ -100,28 +100,42 @@ class _Search:
         reaches, until none is left. What tables in memory hold is free: the VMM writes them."""
         (translate,) = [f for f in self._isa.functions if f.name == self._isa.translate]
         address = self._terms.symbol("address", translate.parameters[0].width)
-        virtual, from_top = self._reached(self._top, address, access, "")
-        real, from_user = self._reached(self._user, address, access, "'")
-        wanted: list[Truth] = [from_top, *starts.well_formed(self._isa, self._engine, virtual)]
+        virtual, *from_top = self._reached(self._top, address, access, "")
+        real, *from_user = self._reached(self._user, address, access, "'")
+        wanted: list[Truth] = starts.well_formed(self._isa, self._engine, virtual)
         allowed = self._real(real)
         for _ in range(MOST_REGIONS):
-            match self._solver.solve(*wanted):
+            match self._first_model(from_top, wanted):
                 case Proved():
                     return Fact(EFFICIENT, Answer.YES)
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
-                case Refuted(assignment):
+                case (_, assignment):
                     place = assignment.symbols.get("address", 0)
             here = self._engine.equal(address, place, address.width)
-            match self._solver.solve(here, from_user, *allowed):
+            match self._first_model(from_user, [here, *allowed]):
                 case Proved():
                     return Fact(EFFICIENT, Answer.NO, self._out_of_reach(place, access))
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
-                case Refuted(assignment):
-                    region = self._region(from_user, address, assignment)
+                case (reached, assignment):
+                    region = self._region(reached, address, assignment)
             wanted.append(self._engine.negate(region))
         return Fact(EFFICIENT, Answer.UNKNOWN, f"more than {MOST_REGIONS} regions of addresses")
+
+    def _first_model(
+        self, ways: Sequence[Truth], others: Sequence[Truth]
+    ) -> tuple[Truth, Assignment] | Proved | Unknown:
+        """The first of several conditions that can hold with the others, and values for which it
+        does; else what is said of the last one, the most general."""
+        last: Proved | Unknown = Proved()
+        for way in ways:
+            match self._solver.solve(way, *others):
+                case Refuted(assignment):
+                    return way, assignment
+                case Proved() | Unknown() as last:
+                    pass
+        return last
 
     def _out_of_reach(self, place: int, access: Access) -> str:
         real, top = self._configuration.real_mode, self._configuration.virtual_modes[0]
@@ -129,8 +143,9 @@ class _Search:
 
     def _reached(
         self, mode: int, address: Term, access: Access, mark: str
-    ) -> tuple[dict[str, Value], Truth]:
-        """A state with symbols of its own, and when `translate` succeeds there."""
+    ) -> tuple[dict[str, Value], Truth, Truth]:
+        """A state with symbols of its own, and when `translate` succeeds there: with the arrays as
+        at reset, and with any contents."""
         state = dict(starts.start(self._isa, self._terms, mode))
         for name, value in state.items():
             if not isinstance(value, Term):
@@ -142,17 +157,26 @@ class _Search:
         memory = starts.memory(self._isa, self._terms)
         paths, _ = self._engine.look_up(state, memory, address, 1, access)
         refused = self._engine.any(*(path.condition for path in paths))
-        return state, self._with_free_tables(self._engine.negate(refused), mark)
+        return state, *self._with_free_tables(self._engine.negate(refused), mark)
 
-    def _with_free_tables(self, condition: Truth, mark: str) -> Truth:
-        """Tables in memory and arrays (a TLB) hold anything, for each address afresh."""
+    def _with_free_tables(self, condition: Truth, mark: str) -> tuple[Truth, Truth]:
+        """Tables in memory and arrays (a TLB) hold anything, for each address afresh; first with
+        arrays as at reset, which makes the condition much smaller where they are many."""
+        resets = {element.name + mark: element.reset for element in self._isa.elements}
         seen: set[Term] = set()
-        free: dict[Term, Term] = {}
+        free: dict[Term, Value] = {}
+        fixed: dict[Term, Value] = {}
         for term in in_order((condition,), seen.__contains__):
             seen.add(term)
             if term.op in (Op.LOAD, Op.READ):
                 free[term] = self._terms.symbol(f"table {len(free)}{mark}", term.width)
-        return Substitution(self._engine, free).truth(condition)
+                array = term.args[0]
+                known = term.op is Op.READ and array.op is Op.ARRAY
+                fixed[term] = resets[array.args[0]] if known else free[term]
+        return (
+            Substitution(self._engine, fixed).truth(condition),
+            Substitution(self._engine, free).truth(condition),
+        )
 
     def _region(self, reached: Truth, address: Term, assignment: Assignment) -> Truth:
         """The addresses that one real state reaches."""
