@@ -17,6 +17,7 @@ from checker.sensitivity import Classifier
 from checker.solve import Solver
 from checker.subject import Subject, engines_of
 from spec.ir import Configuration, Instruction, Isa
+from spec.specialize import Specializer
 
 
 def classify(
@@ -43,18 +44,32 @@ def classify(
     )
 
 
-_last: list[tuple[Isa, Instruction, OperandSet, int, Prover]] = []
+class _Known:
+    """What the calls before learned: about the description, and about the last instruction."""
+
+    def __init__(self, isa: Isa) -> None:
+        self.isa = isa
+        self.machine = machine_of(isa)
+        self.replay = Replay(self.machine)
+        self.specializer = Specializer(isa)
+        self._last: tuple[Instruction, OperandSet, int, Prover] | None = None
+
+    def prover(self, instruction: Instruction, operands: OperandSet, timeout_ms: int) -> Prover:
+        if self._last is not None:
+            known, chosen, timeout, prover = self._last
+            if known is instruction and chosen == operands and timeout == timeout_ms:
+                return prover
+        subject = Subject(engines_of(self.machine), instruction, operands, self.specializer)
+        solver = Solver(self.isa.memory, timeout_ms)
+        prover = Prover(subject, solver, self.replay, Log(lambda name: None))
+        self._last = (instruction, operands, timeout_ms, prover)
+        return prover
+
+
+_known: list[_Known] = []
 
 
 def _prover(isa: Isa, instruction: Instruction, operands: OperandSet, timeout_ms: int) -> Prover:
-    """What was learned in the call before, if it was about the same instruction."""
-    for known_isa, known, chosen, timeout, prover in _last:
-        same = known_isa is isa and known is instruction
-        if same and chosen == operands and timeout == timeout_ms:
-            return prover
-    machine = _last[0][4].subject.machine if _last and _last[0][0] is isa else machine_of(isa)
-    replay = _last[0][4].replay if _last and _last[0][0] is isa else Replay(machine)
-    subject = Subject(engines_of(machine), instruction, operands)
-    prover = Prover(subject, Solver(isa.memory, timeout_ms), replay, Log(lambda name: None))
-    _last[:] = [(isa, instruction, operands, timeout_ms, prover)]
-    return prover
+    if not _known or _known[0].isa is not isa:
+        _known[:] = [_Known(isa)]
+    return _known[0].prover(instruction, operands, timeout_ms)

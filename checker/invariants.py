@@ -6,7 +6,7 @@ one of its values.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from checker import starts
@@ -54,14 +54,16 @@ def check_invariants(
     """
     machine = machine_of(isa)
     log = Log(announce, skip)
-    kept = [
-        _Keeping(machine, question, condition, timeout_ms, log)
-        for question, condition in _conditions(isa)
-    ]
+    kept = [_Keeping(machine, question, condition, log) for question, condition in _conditions(isa)]
     if instruction is None:
-        return tuple(k.fact(k.broken_by_reset() or k.broken_by_routine()) for k in kept)
-    subject = Subject(engines_of(machine), instruction, OperandSet())
-    return tuple(k.fact(k.broken_by(instruction, subject)) for k in kept)
+        for keeping in kept:
+            keeping.reset()
+        _Routines(machine, timeout_ms).ask(kept)
+    else:
+        subject = Subject(engines_of(machine), instruction, OperandSet())
+        solver = Solver(isa.memory, timeout_ms)
+        _ask(Prover(subject, solver, Replay(machine), log), kept)
+    return tuple(keeping.fact() for keeping in kept)
 
 
 def _conditions(isa: Isa) -> Iterator[tuple[str, Expr]]:
@@ -84,6 +86,86 @@ def _one_of(value: Expr, encodings: Iterable[int]) -> Expr:
 
 
 @dataclass(slots=True, eq=False)
+class _Keeping:
+    """A condition, and what was found out about it so far."""
+
+    machine: Machine
+    question: str
+    condition: Expr
+    log: Log
+    broken: str = ""  # by what
+    open: str = ""  # why it is not known
+
+    def fact(self) -> Fact:
+        if self.broken:
+            return Fact(self.question, Answer.NO, self.broken)
+        if self.open:
+            return Fact(self.question, Answer.UNKNOWN, self.open)
+        return Fact(self.question, Answer.YES)
+
+    def reset(self) -> None:
+        isa = self.machine.isa
+        if not ConcreteEngine(isa).value(MachineState(isa), self.condition):
+            self.broken = "it does not hold at reset"
+
+    def concerns(self, written: Iterable[str]) -> bool:
+        """Whether changes of these elements may break it."""
+        return not reads(self.condition).isdisjoint(written)
+
+    def fails(self, engine: Symbolic, after: Mapping[str, Value]) -> Truth:
+        """It does not hold of these values of the elements."""
+        return engine.negate(cast(Truth, engine.expression(after, self.condition, {})))
+
+
+# --------------------------------------------------------------------------- instructions
+
+
+def _ask(prover: Prover, kept: Sequence[_Keeping]) -> None:
+    """Of all conditions at once, first: most instructions break none."""
+    subject = prover.subject
+    isa = subject.machine.isa
+    instruction = subject.instruction.name
+    for name, mode in isa.mode.members:
+        run = subject.run(mode, True)
+        if run.retires is False:
+            continue
+        left = [k for k in kept if not k.broken and k.concerns((*run.written, isa.pc))]
+        if len(left) > 1 and prover.excludes(_breaks(subject, left, name, mode)):
+            continue
+        for keeping in left:
+            found = prover.ask(_breaks(subject, [keeping], name, mode))
+            if found.answer is Answer.YES:
+                keeping.broken = f"`{instruction}` breaks it in mode {name}"
+            if found.answer is Answer.UNKNOWN:
+                keeping.open = f"not decided for `{instruction}`"
+
+
+def _breaks(subject: Subject, kept: Sequence[_Keeping], mode_name: str, mode: int) -> Obligation:
+    """A state from which the instruction retires into one where a condition does not hold."""
+    isa = subject.machine.isa
+    concrete = ConcreteEngine(isa)
+
+    def goal(pair: Pair) -> Truth:
+        engine = pair.engine
+        after = {name: pair.first.after(name) for name in pair.first.start}
+        fails = engine.any(*(keeping.fails(engine, after) for keeping in kept))
+        return engine.both(pair.first.retires, fails)
+
+    def check(runs: Sequence[Side]) -> Sequence[str]:
+        outcome = runs[0].outcome
+        if not isinstance(outcome, Retired):
+            return ()
+        return [k.question for k in kept if not concrete.value(outcome.state, k.condition)]
+
+    scope = f"{isa.name}/{subject.instruction.name}"
+    asks = " and ".join(keeping.question for keeping in kept) + f"/{mode_name}"
+    return Obligation(scope, asks, About.ONE, mode, mode, goal, check)
+
+
+# --------------------------------------------------------------------------- traps and interrupts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Routine:
     """A block that is no instruction: a trap's delivery or an interrupt."""
 
@@ -93,84 +175,29 @@ class _Routine:
     condition: Expr | None = None
 
 
-@dataclass(slots=True, eq=False)
-class _Keeping:
-    machine: Machine
-    question: str
-    condition: Expr
-    timeout_ms: int
-    log: Log
-    _open: str = field(default="")
+class _Routines:
+    """Whether the routines of a description keep conditions."""
 
-    def fact(self, broken: str) -> Fact:
-        if broken:
-            return Fact(self.question, Answer.NO, broken)
-        if self._open:
-            return Fact(self.question, Answer.UNKNOWN, self._open)
-        return Fact(self.question, Answer.YES)
+    def __init__(self, machine: Machine, timeout_ms: int) -> None:
+        self._machine = machine
+        self._isa = machine.isa
+        self._timeout_ms = timeout_ms
 
-    def broken_by_reset(self) -> str:
-        isa = self.machine.isa
-        holds = ConcreteEngine(isa).value(MachineState(isa), self.condition)
-        return "" if holds else "it does not hold at reset"
-
-    # -- instructions
-
-    def broken_by(self, instruction: Instruction, subject: Subject) -> str:
-        isa = self.machine.isa
-        read = reads(self.condition)
-        prover = Prover(
-            subject, Solver(isa.memory, self.timeout_ms), Replay(self.machine), self.log
-        )
-        for name, mode in isa.mode.members:
-            run = subject.run(mode, True)
-            if run.retires is False or not read & {*run.written, isa.pc}:
-                continue
-            scope = f"{isa.name}/{instruction.name}"
-            found = prover.ask(self._obligation(scope, name, subject, mode))
-            if found.answer is Answer.YES:
-                return f"`{instruction.name}` breaks it in mode {name}"
-            if found.answer is Answer.UNKNOWN:
-                self._open = f"not decided for `{instruction.name}`"
-        return ""
-
-    def _obligation(self, scope: str, mode_name: str, subject: Subject, mode: int) -> Obligation:
-        engine = subject.engines.abstract
-        concrete = ConcreteEngine(self.machine.isa)
-
-        def goal(pair: Pair) -> Truth:
-            after = {name: pair.first.after(name) for name in pair.first.start}
-            holds = cast(Truth, engine.expression(after, self.condition, {}))
-            return engine.both(pair.first.retires, engine.negate(holds))
-
-        def check(runs: Sequence[Side]) -> Sequence[str]:
-            outcome = runs[0].outcome
-            if not isinstance(outcome, Retired):
-                return ()
-            return () if concrete.value(outcome.state, self.condition) else (self.question,)
-
-        asks = f"{self.question}/{mode_name}"
-        return Obligation(scope, asks, About.ONE, mode, mode, goal, check)
-
-    # -- traps and interrupts
-
-    def broken_by_routine(self) -> str:
-        isa = self.machine.isa
+    def ask(self, kept: Sequence[_Keeping]) -> None:
+        isa = self._isa
         routines = [_Routine(f"the trap {c.name}", c.delivery, c.parameters) for c in isa.causes]
         routines += [
             _Routine(f"the interrupt {i.name}", i.delivery, (), i.condition) for i in isa.interrupts
         ]
         for routine in routines:
             for name, mode in isa.mode.members:
-                if self._routine_breaks(routine, mode):
-                    return f"{routine.name} breaks it in mode {name}"
-        return ""
+                self._ask(routine, name, mode, [k for k in kept if not k.broken])
 
-    def _routine_breaks(self, routine: _Routine, mode: int) -> bool:
-        """Whether a run of the routine was found, and replayed, that breaks the condition."""
-        isa = self.machine.isa
+    def _ask(self, routine: _Routine, mode_name: str, mode: int, kept: Sequence[_Keeping]) -> None:
+        """Whether the routine breaks them in this mode; a run that does is replayed."""
+        isa = self._isa
         terms = Terms()
-        engine = Symbolic(isa, terms, abstract=False)
+        engine = Symbolic(isa, terms, abstract=False, known=self._machine.translation)
         start = starts.start(isa, terms, mode)
         memory = starts.memory(isa, terms)
         frame: dict[str, Value | Truth] = {
@@ -179,51 +206,54 @@ class _Keeping:
         pc = cast(Term, start[isa.pc])
         frame["next"] = terms.symbol("next", pc.width)
         run = engine.run(start, memory, routine.body, frame, pc)
-        if not reads(self.condition) & {*run.written, isa.pc}:
-            return False
         after = {name: run.after(name) for name in start} | {isa.pc: run.pc_after}
-        holds = cast(Truth, engine.expression(after, self.condition, {}))
-        goal = engine.both(run.retires, engine.negate(holds))
-        if goal is False:
-            return False
         assumed = starts.well_formed(isa, engine, start)
         if routine.condition is not None:
             assumed.append(cast(Truth, engine.expression(start, routine.condition, {})))
-        name = f"{isa.name}/{routine.name}/{self.question}/{mode}"
-        if name in self.log.skip:
-            self._open = "time-out"
-            return False
-        self.log.announce(name)
-        match Solver(isa.memory, self.timeout_ms).solve(goal, *assumed):
-            case Proved():
-                return False
-            case Unknown(reason):
-                self._open = f"not decided for {routine.name}: {reason}"
-                return False
-            case Refuted(assignment):
-                if self._replays(routine, frame, start, memory, assignment):
-                    return True
-                self._open = f"not decided for {routine.name}: the states found do not replay"
-                return False
+        solver = Solver(isa.memory, self._timeout_ms)
+        for keeping in kept:
+            if not keeping.concerns((*run.written, isa.pc)):
+                continue
+            goal = engine.both(run.retires, keeping.fails(engine, after))
+            if goal is False:
+                continue
+            name = f"{isa.name}/{routine.name}/{keeping.question}/{mode}"
+            if name in keeping.log.skip:
+                keeping.open = "time-out"
+                continue
+            keeping.log.announce(name)
+            match solver.solve(goal, *assumed):
+                case Proved():
+                    pass
+                case Unknown(reason):
+                    keeping.open = f"not decided for {routine.name}: {reason}"
+                case Refuted(assignment):
+                    if self._replays(keeping, routine, frame, start, memory, assignment):
+                        keeping.broken = f"{routine.name} breaks it in mode {mode_name}"
+                    else:
+                        keeping.open = (
+                            f"not decided for {routine.name}: the states found do not replay"
+                        )
 
     def _replays(
         self,
+        keeping: _Keeping,
         routine: _Routine,
         frame: Mapping[str, Value | Truth],
         start: Mapping[str, Value],
         memory: Term,
         assignment: Assignment,
     ) -> bool:
-        isa = self.machine.isa
+        isa = self._isa
         state = machine_state(isa, start, memory, Known(assignment, Assignment()))
         values = {
             name: assignment.symbols.get(cast(Term, t).args[0], 0) for name, t in frame.items()
         }
         engine = ConcreteEngine(isa)
-        replay = Replay(self.machine)
+        replay = Replay(self._machine)
         if not replay.well_formed(state):
             return False
         if routine.condition is not None and not engine.value(state, routine.condition):
             return False
         outcome = engine.run(state, routine.body, values)
-        return isinstance(outcome, Retired) and not engine.value(outcome.state, self.condition)
+        return isinstance(outcome, Retired) and not engine.value(outcome.state, keeping.condition)

@@ -13,12 +13,11 @@ from typing import TypeAlias
 from checker.answers import Answer, Undecided
 from checker.assignment import Assignment, Evaluation
 from checker.components import LOCATION, MEMORY, MODE
-from checker.operand_sets import FIELD
 from checker.replay import Replay
 from checker.replay import Side as Replayed
 from checker.sides import PRIME, Pair, literal, related
 from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
-from checker.states import Case, replayed
+from checker.states import Case, Cases
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
 from checker.witness import FEW_TRIES, MOST_TRIES, lessened
@@ -94,6 +93,8 @@ class Prover:
         self.replay = replay
         self.log = log
         self._solver = solver
+        self._cases = Cases(subject, replay)
+        self._evaluations: dict[tuple[int, frozenset[tuple[str, int]]], Evaluation] = {}
         self._bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}
         self._pairs: dict[object, Pair] = {}
         self._answers: dict[tuple[object, ...], Found] = {}
@@ -342,15 +343,21 @@ class Prover:
         if base is None:
             return None
         for values in guesses(obligation, pair, goal, base):
-            if exact:
-                merged = Assignment({**base.symbols, **values.symbols}, values.arrays)
-                evaluation = Evaluation(merged, self.subject.machine.isa.memory)
-                if not evaluation.truth(goal):
-                    continue
+            if exact and not self._evaluation(values, base).truth(goal):
+                continue
             case = self._case(obligation, pair, values, base)
             if self.shows(obligation, case):
                 return Shown(pair, values, case)
         return None
+
+    def _evaluation(self, values: Assignment, base: Assignment) -> Evaluation:
+        """What terms are worth where an assignment without arrays, or else the base, says so."""
+        key = (id(base), frozenset(values.symbols.items()))
+        found = self._evaluations.get(key)
+        if found is None:
+            merged = Assignment({**base.symbols, **values.symbols})
+            found = self._evaluations[key] = Evaluation(merged, self.subject.machine.isa.memory)
+        return found
 
     def _replayed(self, obligation: Obligation, pair: Pair, values: Assignment) -> Shown | None:
         base = self.base(obligation.first, obligation.constraints)
@@ -362,7 +369,7 @@ class Prover:
     def _case(
         self, obligation: Obligation, pair: Pair, values: Assignment, base: Assignment
     ) -> Case:
-        return replayed(pair, obligation.about is not About.ONE, values, base, self.replay)
+        return self._cases.case(pair, obligation.about is not About.ONE, values, base)
 
     def shows(self, obligation: Obligation, case: Case) -> Sequence[str]:
         """What in the replayed runs shows the property, if the states are as asked."""
@@ -412,25 +419,22 @@ class Prover:
 def guesses(
     obligation: Obligation, pair: Pair, goal: Truth, base: Assignment
 ) -> Iterator[Assignment]:
-    """Values of what the goal depends on: simple ones, the two states apart where they may be."""
+    """Simple values of what runs depend on, the two states apart where they may be and where that
+    matters to the goal. They repeat between goals, so that what follows from them is known."""
     subject = pair.subject
-    machine = subject.machine
-    reached = support(goal)
-    if goal is True:
-        for mode in (obligation.first, obligation.second):
-            outcome, results = subject.supports(mode)
-            reached |= outcome | results
-    free = {pair.first.before(name) for name in machine.plain}
-    symbols = [s for s in subject.engines.terms.symbols(reached) if s.op is Op.SYMBOL]
-    if goal is True and obligation.about is not About.ONE:
-        others = (value for value in pair.second.start.values() if isinstance(value, Term))
-        symbols += [s for s in others if s.op is Op.SYMBOL and s.args[0].endswith(PRIME)]
-    apart = [s for s in symbols if s.args[0].endswith(PRIME)]
-    own = [s for s in symbols if s in free or s.args[0].startswith(FIELD)]
+    modes = (obligation.first, obligation.second)
+    if goal is not True:
+        symbols = subject.engines.terms.symbols(support(goal))
+    elif obligation.about is not About.ONE:
+        symbols = [value for value in pair.second.start.values() if isinstance(value, Term)]
+    else:
+        symbols = []
+    apart = [s for s in symbols if s.op is Op.SYMBOL and s.args[0].endswith(PRIME)]
+    own = subject.own(frozenset(modes))
     for filled in (False, True):
         if filled and not own:
             return
-        values = {s.args[0]: (1 << s.width) - 1 for s in own} if filled else {}
+        values = dict(own) if filled else {}
         if not apart or obligation.first != obligation.second:
             yield Assignment(dict(values))
         for ones in (False, True) if apart else ():

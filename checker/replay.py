@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from checker.assignment import Assignment
 from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
-from spec.concrete import ConcreteEngine
+from spec.concrete import Concrete, ConcreteEngine
+from spec.evaluate import Evaluation
 from spec.ir import Access, Expr, Instruction, TrapClass
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
+
+_INTEGERS = Concrete()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class Replay:
         self.machine = machine
         self.isa = machine.isa
         self._engine = ConcreteEngine(machine.isa)
+        self._enumerations = [
+            (element.name, frozenset(encoding for _, encoding in element.values))
+            for element in machine.isa.elements
+            if element.values and element.length is None
+        ]
+        self._invariants = [expr for _, expr in machine.isa.invariants]
         self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment] = {}  # of `checker.obligations`
 
     def side(
@@ -56,15 +65,24 @@ class Replay:
         return Side(state, outcome, tuple(choices))
 
     def well_formed(self, state: MachineState) -> bool:
-        for element in self.isa.elements:
-            if element.values and element.length is None:
-                encodings = [encoding for _, encoding in element.values]
-                if state.scalars[element.name] not in encodings:
-                    return False
-        return self.holds(state, [expr for _, expr in self.isa.invariants])
+        scalars = state.scalars
+        if any(scalars[name] not in encodings for name, encodings in self._enumerations):
+            return False
+        return self.holds(state, self._invariants)
 
     def holds(self, state: MachineState, conditions: Sequence[Expr]) -> bool:
-        return all(self._engine.value(state, condition) for condition in conditions)
+        """Whether conditions on the state alone are true."""
+        if not conditions:
+            return True
+
+        def read(element: str, index: int | None) -> int:
+            if index is None:
+                return state.scalars[element]
+            values = state.arrays[element]
+            return values[index] if index < len(values) else 0
+
+        evaluation: Evaluation[int, bool] = Evaluation(_INTEGERS, _no_local, read)
+        return all(evaluation.value(condition) for condition in conditions)
 
     def mode(self, state: MachineState) -> int:
         return state.scalars[self.isa.mode.element]
@@ -194,6 +212,10 @@ class Replay:
         before, after = side.before, side.after
         names = [e.name for e in self.isa.elements if e.name != self.isa.pc]
         return before.cells == after.cells and all(same(before, after, n) for n in names)
+
+
+def _no_local(name: str) -> int | bool:
+    raise AssertionError(f"`{name}` is no state")
 
 
 def same(first: MachineState, second: MachineState, name: str) -> bool:

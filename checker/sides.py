@@ -26,6 +26,10 @@ class Side:
         self._run = subject.run(mode, level)
         self._rename = rename
         self._start: Mapping[str, Value] | None = None
+        self._swaps: tuple[tuple[str, str], ...] | None = None
+        self._places: dict[str, list[str]] | None = (
+            None  # symbols of this side, with their elements
+        )
         self.retires: Truth = self._truth(self._run.retires)
         self.memory_before: Term = self._array(self._run.memory_before)
         self.memory_after: Term = self._array(self._run.memory)
@@ -53,9 +57,40 @@ class Side:
 
     def choice(self, number: int) -> str:
         """The name of the symbol of a choice."""
-        symbol = self.engine.terms.symbol(f"choice {number}", CHOICE_WIDTH)
-        name: str = cast(Term, self._vector(symbol)).args[0]
-        return name
+        name = f"choice {number}"
+        return self._renamed.get(name, name)
+
+    @property
+    def _renamed(self) -> Mapping[str, str]:
+        """Names of symbols of the subject's start, with those that this side has instead."""
+        return {} if self._rename is None else self._rename.names
+
+    @property
+    def swaps(self) -> tuple[tuple[str, str], ...]:
+        """Symbols that this side has under the name of another one of the first state."""
+        if self._swaps is None:
+            pairs = self._renamed.items()
+            self._swaps = tuple(pair for pair in pairs if not pair[1].endswith(PRIME))
+        return self._swaps
+
+    def values_of(self, symbols: Mapping[str, int]) -> dict[str, int]:
+        """The scalar elements that values of symbols set; the first state's values are those of
+        this one, too, where it has none of its own."""
+        if self._places is None:
+            self._places = {}
+            for element in self.machine.isa.elements:
+                symbol = self._run.start[element.name]
+                if isinstance(symbol, Term) and symbol.op is Op.SYMBOL:
+                    name = self._renamed.get(symbol.args[0], symbol.args[0])
+                    self._places.setdefault(name, []).append(element.name)
+        found: dict[str, int] = {}
+        for name, value in symbols.items():
+            for element_name in self._places.get(name, ()):
+                found[element_name] = value
+            if name + PRIME in self._places and name + PRIME not in symbols:
+                for element_name in self._places[name + PRIME]:
+                    found[element_name] = value
+        return found
 
     def traps(self, *classes: TrapClass) -> Truth:
         """The run traps with one of the classes."""

@@ -1,42 +1,104 @@
-"""Concrete states from assignments of symbols."""
+"""Concrete states from assignments of symbols, and the runs of an instruction from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from checker.assignment import Assignment, Evaluation
+from checker.operand_sets import FIELD
 from checker.replay import Replay
 from checker.replay import Side as Replayed
-from checker.sides import PRIME, Pair
+from checker.sides import PRIME, Pair, Side
+from checker.subject import Subject
 from checker.terms import Term, Value
 from spec.ir import Isa
 from spec.state import MachineState
+
+_Swaps: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """An instruction with its operands, replayed from one state or two."""
 
-    fields: dict[str, int]
+    fields: Mapping[str, int]
     length: int
     runs: tuple[Replayed, ...]
 
 
-def replayed(pair: Pair, both: bool, values: Assignment, base: Assignment, replay: Replay) -> Case:
-    """Run the instruction on the states that an assignment describes; `base` fills the rest."""
-    subject = pair.subject
-    isa = subject.machine.isa
-    merged = Assignment({**base.symbols, **values.symbols})
-    evaluation = Evaluation(merged, isa.memory)
-    fields = {name: evaluation.vector(v) for name, v in subject.operands.fields.items()}
-    length = evaluation.vector(subject.operands.length)
-    instruction = subject.instruction
-    runs = []
-    for side in (pair.first, pair.second) if both else (pair.first,):
+class Cases:
+    """Runs of one subject on the states that assignments describe; equal ones run once.
+
+    A `base` gives the values that an assignment leaves open; it must not change.
+    """
+
+    def __init__(self, subject: Subject, replay: Replay) -> None:
+        self._subject = subject
+        self._isa = subject.machine.isa
+        self._replay = replay
+        self._operands: dict[object, tuple[dict[str, int], int]] = {}
+        self._states: dict[object, MachineState] = {}
+        self._runs: dict[object, Replayed] = {}
+        self._bases: dict[int, Assignment] = {}  # alive, they keep their ids
+
+    def case(
+        self, pair: Pair, both: bool, values: Assignment, base: Assignment, *, whole: bool = False
+    ) -> Case:
+        """`whole`: run the instruction as the description has it, not the shorter one."""
+        self._bases[id(base)] = base
+        fields, length = self._encoded(values, base)
+        sides = (pair.first, pair.second) if both else (pair.first,)
+        runs = (self._run(side, values, base, fields, length, whole) for side in sides)
+        return Case(fields, length, tuple(runs))
+
+    def _encoded(self, values: Assignment, base: Assignment) -> tuple[dict[str, int], int]:
+        """The instruction's fields and its length."""
+        own = {name: v for name, v in values.symbols.items() if name.startswith(FIELD)}
+        key = (id(base), frozenset(own.items()))
+        found = self._operands.get(key)
+        if found is None:
+            evaluation = Evaluation(Assignment({**base.symbols, **own}), self._isa.memory)
+            given = self._subject.operands
+            fields = {name: evaluation.vector(value) for name, value in given.fields.items()}
+            found = self._operands[key] = (fields, evaluation.vector(given.length))
+        return found
+
+    def _run(
+        self,
+        side: Side,
+        values: Assignment,
+        base: Assignment,
+        fields: dict[str, int],
+        length: int,
+        whole: bool,
+    ) -> Replayed:
         known = Known(values, base)
-        state = machine_state(isa, side.start, side.memory_before, known)
-        choices = [known.symbol(side.choice(number)) for number in range(side.choices)]
-        runs.append(replay.side(state, instruction, fields, length, choices))
-    return Case(fields, length, tuple(runs))
+        choices = tuple(known.symbol(side.choice(number)) for number in range(side.choices))
+        if values.arrays or whole:
+            state = machine_state(self._isa, side.start, side.memory_before, known)
+            instruction = self._subject.instruction if whole else self._subject.short
+            return self._replay.side(state, instruction, fields, length, choices)
+        changes = side.values_of(values.symbols)
+        swaps = side.swaps
+        place = (side.mode, swaps, id(base))
+        key = (place, frozenset(changes.items()), tuple(fields.values()), length, choices)
+        found = self._runs.get(key)
+        if found is None:
+            state = self._from(place, side, base).copy()
+            state.scalars.update(changes)
+            instruction = self._subject.short
+            found = self._replay.side(state, instruction, fields, length, choices)
+            self._runs[key] = found
+        return found
+
+    def _from(self, place: tuple[int, _Swaps, int], side: Side, base: Assignment) -> MachineState:
+        """The state of the base alone, to be copied."""
+        found = self._states.get(place)
+        if found is None:
+            known = Known(Assignment(), base)
+            found = machine_state(self._isa, side.start, side.memory_before, known)
+            self._states[place] = found
+        return found
 
 
 class Known:

@@ -7,11 +7,12 @@ from checker import starts
 from checker.answers import OperandSet
 from checker.assignment import Assignment
 from checker.components import Machine
-from checker.operand_sets import Operands, operands
+from checker.operand_sets import FIELD, Operands, operands
 from checker.runs import SymbolicRun
 from checker.symbolic import MOVED, PLACED, Symbolic
 from checker.terms import Op, Term, Terms, Truth, Value, support
 from spec.ir import BinaryOp, Expr, Instruction
+from spec.specialize import Specializer
 
 _LENGTH_WIDTH = 16
 
@@ -51,19 +52,31 @@ def engines_of(machine: Machine) -> Engines:
 
 
 class Subject:
-    """An instruction with an operand set, and what is known of its runs."""
+    """An instruction with an operand set, and what is known of its runs.
 
-    def __init__(self, engines: Engines, instruction: Instruction, chosen: OperandSet) -> None:
+    `instruction` is as the description has it; `short` runs as it does with these operands.
+    """
+
+    def __init__(
+        self,
+        engines: Engines,
+        instruction: Instruction,
+        chosen: OperandSet,
+        specializer: Specializer | None = None,
+    ) -> None:
         self.engines = engines
         self.machine = engines.machine
         self.instruction = instruction
         self.chosen = chosen
         self.operands: Operands = operands(engines.abstract, self.machine.isa, instruction, chosen)
+        known = {n: v for n, v in self.operands.fields.items() if not isinstance(v, Term)}
+        self.short = (specializer or Specializer(self.machine.isa)).instruction(instruction, known)
         self.memory = starts.memory(self.machine.isa, engines.terms)
         self._starts: dict[int, dict[str, Value]] = {}
         self._runs: dict[tuple[int, Level], SymbolicRun] = {}
         self._well_formed: dict[int, list[Truth]] = {}
         self._supports: dict[int, tuple[int, int]] = {}
+        self._own: dict[frozenset[int], dict[str, int]] = {}
 
     def start(self, mode: int) -> dict[str, Value]:
         if mode not in self._starts:
@@ -89,7 +102,7 @@ class Subject:
             length = engine.extract(length, _LENGTH_WIDTH, width - 1, 0)
         following = engine.binary(BinaryOp.ADD, pc, length, width)
         frame = {**self.operands.fields, "next": following}
-        return engine.run(state, self.memory, self.instruction.body, frame, following)
+        return engine.run(state, self.memory, self.short.body, frame, following)
 
     def well_formed(self, mode: int) -> list[Truth]:
         """What holds of every well-formed state in a mode."""
@@ -118,6 +131,24 @@ class Subject:
             for reached in run.touched:
                 outcome |= support(reached.address) | support(reached.condition)
             found = self._supports[mode] = outcome, results
+        return found
+
+    def own(self, modes: frozenset[int]) -> dict[str, int]:
+        """The fields and the registers of the guest on which runs in these modes depend, each as
+        great as can be."""
+        found = self._own.get(modes)
+        if found is None:
+            reached = 0
+            plain: set[Value] = set()
+            for mode in modes:
+                outcome, results = self.supports(mode)
+                reached |= outcome | results
+                plain |= {self.start(mode)[name] for name in self.machine.plain}
+            found = self._own[modes] = {
+                s.args[0]: (1 << s.width) - 1
+                for s in self.engines.terms.symbols(reached)
+                if s.op is Op.SYMBOL and (s in plain or s.args[0].startswith(FIELD))
+            }
         return found
 
     def touches_memory(self, mode: int) -> bool:

@@ -19,6 +19,11 @@ class Substitution:
     ) -> None:
         self._storage = storage
         self._functions = functions or {}
+        self.names: dict[str, str] = {  # of the symbols that are replaced by symbols
+            old.args[0]: new.args[0]
+            for old, new in symbols.items()
+            if old.op is Op.SYMBOL and isinstance(new, Term) and new.op is Op.SYMBOL
+        }
         self._known: dict[Term, Argument] = dict(symbols)
         self._mask = 0
         for symbol in symbols:
