@@ -50,6 +50,9 @@ class Replay:
             for element in machine.isa.elements
             if element.values and element.length is None
         ]
+        self._results = (*machine.plain, machine.isa.pc)
+        self._fixed = frozenset(self._results)
+        self._components = frozenset((*machine.control, *machine.outside))
         self._invariants = [expr for _, expr in machine.isa.invariants]
         self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment] = {}  # of `checker.obligations`
 
@@ -97,13 +100,11 @@ class Replay:
         A different location frees what `translate` reads, save elements in `equal`.
         """
         first, second = one.before, two.before
-        names = [*self.machine.plain, self.isa.pc]
-        names += [name for name in self.machine.outside if name not in differ]
-        for name in self.machine.control:
-            moved = LOCATION in differ and name in self.machine.moving - equal
-            if name not in differ and not moved:
-                names.append(name)
-        if not all(same(first, second, name) for name in names):
+        unlike = differing(first, second)
+        if not unlike.isdisjoint(self._fixed):
+            return False
+        free = differ | (self.machine.moving - equal) if LOCATION in differ else differ
+        if any(name not in free for name in unlike & self._components):
             return False
         if MODE not in differ and self.mode(first) != self.mode(second):
             return False
@@ -115,9 +116,8 @@ class Replay:
 
     def literally_equal(self, one: Side, two: Side) -> bool:
         """Whether the states before are equal in all but the mode."""
-        names = [e.name for e in self.isa.elements if e.name != self.isa.mode.element]
         first, second = one.before, two.before
-        equal = all(same(first, second, name) for name in names)
+        equal = differing(first, second) <= {self.isa.mode.element}
         return equal and first.cells == second.cells
 
     def _banks_related(
@@ -167,8 +167,8 @@ class Replay:
     def result_differences(self, one: Side, two: Side) -> list[str]:
         """Registers, pc and cells of the old view in which two retiring runs end differently."""
         first, second = one.after, two.after
-        names = [*self.machine.plain, self.isa.pc]
-        found = [name for name in names if not same(first, second, name)]
+        unlike = differing(first, second)
+        found = [name for name in self._results if name in unlike]
         seen = [self.machine.visible(self.mode(state)) for state in (first, second)]
         for bank, member in seen[0].items():
             if held(first, member) != held(second, seen[1][bank]):
@@ -186,15 +186,16 @@ class Replay:
         self, first: MachineState, second: MachineState, components: frozenset[str]
     ) -> list[str]:
         """Those of the elements that two states hold different values of."""
-        return [name for name in sorted(components) if not same(first, second, name)]
+        return sorted(components & differing(first, second))
 
     def changed(self, side: Side) -> frozenset[str]:
         """The components that a retiring run changes."""
         before, after = side.before, side.after
-        hidden = self.machine.hidden(self.mode(before))
-        names = [*self.machine.control, *self.machine.outside, *hidden]
-        found = {name for name in names if not same(before, after, name)}
-        if self.mode(before) != self.mode(after):
+        unlike = differing(before, after)
+        found = set(unlike & self._components)
+        if self.machine.members:
+            found |= unlike & set(self.machine.hidden(self.mode(before)))
+        if self.isa.mode.element in unlike:
             found.add(MODE)
         for access in side.outcome.accesses.physical:
             cells = (access.address + i for i in range(access.size))
@@ -210,21 +211,24 @@ class Replay:
     def does_nothing(self, side: Side) -> bool:
         """Whether a retiring run changes nothing but the pc."""
         before, after = side.before, side.after
-        names = [e.name for e in self.isa.elements if e.name != self.isa.pc]
-        return before.cells == after.cells and all(same(before, after, n) for n in names)
+        return before.cells == after.cells and differing(before, after) <= {self.isa.pc}
 
 
 def _no_local(name: str) -> int | bool:
     raise AssertionError(f"`{name}` is no state")
 
 
-def same(first: MachineState, second: MachineState, name: str) -> bool:
-    """Whether two states hold the same in an element."""
-    value = first.scalars.get(name)
-    if value is not None:
-        return value == second.scalars[name]
-    one, other = first.arrays[name], second.arrays[name]
-    return one is other or one == other
+def differing(first: MachineState, second: MachineState) -> set[str]:
+    """The elements of which two states hold different values."""
+    found: set[str] = set()
+    if first.scalars != second.scalars:
+        values = second.scalars
+        found.update(name for name, value in first.scalars.items() if value != values[name])
+    for name, content in first.arrays.items():
+        other = second.arrays[name]
+        if content is not other and content != other:
+            found.add(name)
+    return found
 
 
 def held(state: MachineState, name: str) -> int | list[int]:

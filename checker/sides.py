@@ -1,7 +1,8 @@
 """Runs of an instruction in the states of a relation, as terms: what the definitions speak of."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from functools import cached_property
+from typing import TypeVar, cast
 
 from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
 from checker.runs import Touched, TrapPath
@@ -10,6 +11,8 @@ from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH
 from checker.terms import Op, Term, Truth, Value
 from spec.ir import Access, BinaryOp, TrapClass
+
+V = TypeVar("V")
 
 Key = tuple[Value, int, Access]
 
@@ -27,9 +30,8 @@ class Side:
         self._rename = rename
         self._start: Mapping[str, Value] | None = None
         self._swaps: tuple[tuple[str, str], ...] | None = None
-        self._places: dict[str, list[str]] | None = (
-            None  # symbols of this side, with their elements
-        )
+        self._renamed: Mapping[str, str] = {} if rename is None else rename.names
+        self._elements = subject.elements(mode)
         self.retires: Truth = self._truth(self._run.retires)
         self.memory_before: Term = self._array(self._run.memory_before)
         self.memory_after: Term = self._array(self._run.memory)
@@ -61,11 +63,6 @@ class Side:
         return self._renamed.get(name, name)
 
     @property
-    def _renamed(self) -> Mapping[str, str]:
-        """Names of symbols of the subject's start, with those that this side has instead."""
-        return {} if self._rename is None else self._rename.names
-
-    @property
     def swaps(self) -> tuple[tuple[str, str], ...]:
         """Symbols that this side has under the name of another one of the first state."""
         if self._swaps is None:
@@ -73,23 +70,22 @@ class Side:
             self._swaps = tuple(pair for pair in pairs if not pair[1].endswith(PRIME))
         return self._swaps
 
-    def values_of(self, symbols: Mapping[str, int]) -> dict[str, int]:
-        """The scalar elements that values of symbols set; the first state's values are those of
-        this one, too, where it has none of its own."""
-        if self._places is None:
-            self._places = {}
-            for element in self.machine.isa.elements:
-                symbol = self._run.start[element.name]
-                if isinstance(symbol, Term) and symbol.op is Op.SYMBOL:
-                    name = self._renamed.get(symbol.args[0], symbol.args[0])
-                    self._places.setdefault(name, []).append(element.name)
-        found: dict[str, int] = {}
-        for name, value in symbols.items():
-            for element_name in self._places.get(name, ()):
-                found[element_name] = value
-            if name + PRIME in self._places and name + PRIME not in symbols:
-                for element_name in self._places[name + PRIME]:
-                    found[element_name] = value
+    def values_of(self, symbols: Mapping[str, V]) -> dict[str, V]:
+        """The elements (and `MEMORY`) that values of symbols, or contents of arrays, set; the
+        first state's are those of this one, too, where it has none of its own."""
+        elements, renamed = self._elements, self._renamed
+        found: dict[str, V] = {}
+        for symbol, value in symbols.items():
+            name = symbol.removesuffix(PRIME)
+            element = elements.get(name)
+            if element is None:
+                continue
+            mine = renamed.get(name, name)
+            if mine == symbol or (mine == symbol + PRIME and mine not in symbols):
+                found[element] = value
+        for name, mine in self.swaps:
+            if name in elements and mine in symbols:
+                found[elements[name]] = symbols[mine]
         return found
 
     def traps(self, *classes: TrapClass) -> Truth:
@@ -100,13 +96,15 @@ class Side:
                 found = self.engine.either(found, path.condition)
         return found
 
-    @property
-    def trap_paths(self) -> list[TrapPath]:
-        """The ways to trap, arguments left out."""
-        return [
+    @cached_property
+    def trap_paths(self) -> tuple[TrapPath, ...]:
+        """The ways to trap; what they pass on is not meant."""
+        if self._rename is None:
+            return self._run.traps
+        return tuple(
             TrapPath(self._truth(path.condition), path.cause, path.trap_class)
             for path in self._run.traps
-        ]
+        )
 
     @property
     def touched(self) -> Iterator[Touched]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from checker.assignment import Assignment, Evaluation
+from checker.components import MEMORY
 from checker.operand_sets import FIELD
 from checker.replay import Replay
 from checker.replay import Side as Replayed
@@ -74,22 +75,42 @@ class Cases:
     ) -> Replayed:
         known = Known(values, base)
         choices = tuple(known.symbol(side.choice(number)) for number in range(side.choices))
-        if values.arrays or whole:
+        if whole:
+            instruction = self._subject.instruction
             state = machine_state(self._isa, side.start, side.memory_before, known)
-            instruction = self._subject.instruction if whole else self._subject.short
             return self._replay.side(state, instruction, fields, length, choices)
+        place = (side.mode, side.swaps, id(base))
         changes = side.values_of(values.symbols)
-        swaps = side.swaps
-        place = (side.mode, swaps, id(base))
-        key = (place, frozenset(changes.items()), tuple(fields.values()), length, choices)
+        contents = side.values_of(values.arrays)
+        cells = frozenset((name, *item) for name in contents for item in contents[name].items())
+        key = (
+            place,
+            frozenset(changes.items()),
+            cells,
+            tuple(fields.values()),
+            length,
+            choices,
+        )
         found = self._runs.get(key)
         if found is None:
             state = self._from(place, side, base).copy()
             state.scalars.update(changes)
-            instruction = self._subject.short
-            found = self._replay.side(state, instruction, fields, length, choices)
+            for name, content in contents.items():
+                self._fill(state, name, content)
+            found = self._replay.side(state, self._subject.short, fields, length, choices)
             self._runs[key] = found
         return found
+
+    def _fill(self, state: MachineState, name: str, content: Mapping[int, int]) -> None:
+        """Put values into an array, or into memory; those past its end are left out."""
+        if name == MEMORY:
+            for address, cell in content.items():
+                state.cells[address] = cell
+            return
+        array = state.own_array(name)
+        for index, item in content.items():
+            if index < len(array):
+                array[index] = item
 
     def _from(self, place: tuple[int, _Swaps, int], side: Side, base: Assignment) -> MachineState:
         """The state of the base alone, to be copied."""

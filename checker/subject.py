@@ -1,12 +1,13 @@
 """One instruction with one operand set: its runs on symbols, each mode once, made when asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from checker import starts
 from checker.answers import OperandSet
 from checker.assignment import Assignment
-from checker.components import Machine
+from checker.components import MEMORY, Machine
 from checker.operand_sets import FIELD, Operands, operands
 from checker.runs import SymbolicRun
 from checker.symbolic import MOVED, PLACED, Symbolic
@@ -73,6 +74,7 @@ class Subject:
         self.short = (specializer or Specializer(self.machine.isa)).instruction(instruction, known)
         self.memory = starts.memory(self.machine.isa, engines.terms)
         self._starts: dict[int, dict[str, Value]] = {}
+        self._elements: dict[int, dict[str, str]] = {}
         self._runs: dict[tuple[int, Level], SymbolicRun] = {}
         self._well_formed: dict[int, list[Truth]] = {}
         self._supports: dict[int, tuple[int, int]] = {}
@@ -82,6 +84,19 @@ class Subject:
         if mode not in self._starts:
             self._starts[mode] = starts.start(self.machine.isa, self.engines.terms, mode)
         return self._starts[mode]
+
+    def elements(self, mode: int) -> Mapping[str, str]:
+        """The elements (and `MEMORY`) by the names of their symbols."""
+        found = self._elements.get(mode)
+        if found is None:
+            found = {
+                symbol.args[0]: name
+                for name, symbol in self.start(mode).items()
+                if isinstance(symbol, Term)
+            }
+            found[self.memory.args[0]] = MEMORY
+            self._elements[mode] = found
+        return found
 
     def run(self, mode: int, level: Level) -> SymbolicRun:
         run = self._runs.get((mode, level))

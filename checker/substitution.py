@@ -22,7 +22,7 @@ class Substitution:
         self.names: dict[str, str] = {  # of the symbols that are replaced by symbols
             old.args[0]: new.args[0]
             for old, new in symbols.items()
-            if old.op is Op.SYMBOL and isinstance(new, Term) and new.op is Op.SYMBOL
+            if isinstance(new, Term) and new.op is old.op and old.op in (Op.SYMBOL, Op.ARRAY)
         }
         self._known: dict[Term, Argument] = dict(symbols)
         self._mask = 0

@@ -6,7 +6,7 @@ from itertools import islice
 from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
-from checker.replay import Side, held, same
+from checker.replay import Side, differing, held
 from checker.sides import PRIME
 from checker.states import Case
 from spec.ir import Instruction
@@ -87,19 +87,20 @@ def _names_of_interest(machine: Machine, case: Case) -> list[str]:
 
     The mode is one only if a run changes it: every run names the mode it starts in.
     """
-    found = []
-    states = [state for run in case.runs for state in (run.before, run.after)]
-    for element in machine.isa.elements:
-        if element.name == machine.isa.mode.element:
-            if any(held(r.before, element.name) != held(r.after, element.name) for r in case.runs):
-                found.append(element.name)
-            continue
-        values = [held(state, element.name) for state in states]
-        if any(value != values[0] for value in values) or (
-            isinstance(values[0], int) and values[0] != element.reset
-        ):
-            found.append(element.name)
-    return found
+    first = case.runs[0].before
+    interesting: set[str] = set()
+    for run in case.runs:
+        interesting |= differing(first, run.before) | differing(first, run.after)
+    mode = machine.isa.mode.element
+    if not any(mode in differing(run.before, run.after) for run in case.runs):
+        interesting.discard(mode)
+    scalars = first.scalars
+    return [
+        e.name
+        for e in machine.isa.elements
+        if e.name in interesting
+        or (e.length is None and e.name != mode and scalars[e.name] != e.reset)
+    ]
 
 
 def _cells_of_interest(case: Case) -> list[int]:
@@ -154,6 +155,7 @@ def explaining(
 ) -> list[str]:
     """The components in which two states differ, of those that may."""
     names = [machine.isa.mode.element, *machine.control, *machine.outside, *machine.members]
-    different = [n for n in names if not same(first, second, n)]
+    unlike = differing(first, second)
+    different = [name for name in names if name in unlike]
     found = ["mode" if name == machine.isa.mode.element else name for name in different]
     return [name for name in found if name in differ] or sorted(differ & {"location", "memory"})
