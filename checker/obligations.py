@@ -20,7 +20,7 @@ from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, Cases
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
-from checker.witness import FEW_TRIES, MOST_TRIES, lessened
+from checker.witness import FEW_TRIES, MOST_TRIES, lessen
 from spec.ir import Expr
 
 MOST_CELLS = 24
@@ -204,18 +204,20 @@ class Prover:
         return found
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
-        """The case with the least values found that show the same; escapes are shown to people,
-        so more is tried for them."""
+        """The case with the least values found that show the same, run by the description's own
+        text of the instruction; escapes are shown to people, so more is tried for them."""
         base = self.base(obligation.first, obligation.constraints)
         assert base is not None
-        return lessened(
-            shown.case,
-            shown.values,
-            base,
-            lambda less: self._case(obligation, shown.pair, less, base),
-            lambda found: bool(self.shows(obligation, found)),
-            FEW_TRIES if obligation.shared else MOST_TRIES,
-        )
+
+        def shows(less: Assignment) -> bool:
+            return bool(self.shows(obligation, self._case(obligation, shown.pair, less, base)))
+
+        lessen(shown.values, base, shows, FEW_TRIES if obligation.shared else MOST_TRIES)
+        two = obligation.about is not About.ONE
+        case = self._cases.case(shown.pair, two, shown.values, base, whole=True)
+        if not self.shows(obligation, case):
+            self.log.defects.append(f"{obligation.name}: the states found do not replay")
+        return case
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
         modes = (obligation.first, obligation.second)

@@ -17,21 +17,16 @@ MOST_TRIES = 60
 FEW_TRIES = 3
 
 
-def lessened(
-    case: Case,
+def lessen(
     values: Assignment,
     base: Assignment,
-    build: Callable[[Assignment], Case],
-    shows: Callable[[Case], bool],
+    shows: Callable[[Assignment], bool],
     tries: int = MOST_TRIES,
-) -> Case:
-    """A case with fewer and smaller values that shows the same, found greedily."""
+) -> None:
+    """Make values fewer and smaller as long as they show the same; greedy."""
     for less in islice(_simpler(values, base), tries):
-        candidate = build(less)
-        if shows(candidate):
+        if shows(less):
             values.symbols, values.arrays = less.symbols, less.arrays
-            case = candidate
-    return case
 
 
 def _simpler(values: Assignment, base: Assignment) -> Iterator[Assignment]:

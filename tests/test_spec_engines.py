@@ -1,11 +1,14 @@
 """All engines give the IR the same meaning."""
 
+from typing import get_args
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec.concrete import ConcreteEngine
 from spec.emitted import EmittedEngine
-from spec.ir import Isa
+from spec.evaluate import _EFFECTS, _RULES
+from spec.ir import Expr, Isa, Stmt
 from spec.outcome import Outcome, Retired
 from tests.strategies import IN_CI, descriptions, states
 
@@ -34,3 +37,8 @@ def test_emitted_code_ends_as_the_concrete_engine_does(data: st.DataObject) -> N
 
     assert plain(isa, emitted) == plain(isa, concrete)
     assert state == before
+
+
+def test_the_walk_has_a_rule_for_every_expression_and_statement() -> None:
+    assert set(_RULES) == set(get_args(Expr))
+    assert set(_EFFECTS) == set(get_args(Stmt))
