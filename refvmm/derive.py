@@ -170,7 +170,7 @@ def _banks(isa: ir.Isa, block: ControlBlock, real_mode: int, saving: bool) -> It
 
 def _compose(configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir.Stmt]:
     for element, value in configuration.compose:
-        yield ir.Write(element, redirect.expr(placed(value)))
+        yield ir.Write(element, placed(redirect.expr(value)))
 
 
 # --------------------------------------------------------------------------- constraints

@@ -114,3 +114,15 @@ def test_an_offset_too_large_by_one_is_seen() -> None:
 
     assert run(monitor) is None
     assert run(replace(monitor, resume=off_by_one)) is not None
+
+
+@pytest.mark.parametrize("sizes", [[512], [768, 512, 256]])
+def test_innocuous_instructions_run_directly_at_any_depth(sizes: list[int]) -> None:
+    isa = described("pg74/pg74")
+    state = bare_state(isa, sizes[-1])
+    state.cells[0] = 0x09005007  # set 20, 7
+    state.cells[1] = 0x10000000  # jmp 0
+    virtual = virtual_machine(isa, state, sizes, Strategy.TRAP_AND_EMULATE)
+
+    assert lockstep(Machine(isa, state), virtual, 10) is None
+    assert (virtual.direct, virtual.emulated) == (10, 0)
