@@ -18,7 +18,7 @@ from refvmm.derive import Monitor
 from refvmm.lockstep import Divergence, differences, presented
 from refvmm.processor import stack
 from refvmm.virtual_machine import VirtualMachine
-from refvmm.vm_map import Placement, bare_state, place
+from refvmm.vm_map import Placement, bare_state
 from spec.encoding import Codec
 from spec.ir import Isa
 from spec.machine import Machine, Run, Stop
@@ -114,10 +114,10 @@ def _run(
 ) -> int:
     monitors: list[Monitor] = stack(isa, choice.monitor.configuration, arguments.nest)
     decode = Codec(isa).decode
-    real = state
-    for monitor, placement in zip(reversed(monitors), reversed(placements), strict=True):
-        real = place(monitor, real, placement)
-    virtual = VirtualMachine(monitors, real, decode, choice.strategy)
+    virtual = VirtualMachine(
+        monitors, MachineState(monitors[0].real), decode, choice.strategy, "emitted"
+    )
+    virtual.place(state.copy(), placements)
     bare = Machine(isa, state, decode)
     limit = BOUND if arguments.steps is None else arguments.steps
     done, divergence = 0, None
