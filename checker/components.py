@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from checker.translation import Translation, translation
-from spec.ir import Configuration, Isa, Role
+from spec.ir import Compare, CompareOp, Configuration, Expr, Isa, Literal, Read, Role
 
 MODE = "mode"
 LOCATION = "location"
@@ -15,11 +15,12 @@ class Machine:
     """The parts of a description by what they are to the definitions."""
 
     isa: Isa
-    plain: tuple[str, ...]  # general registers and flags outside banks
+    plain: tuple[str, ...]  # general registers and flags outside banks, but not `size`
     members: tuple[str, ...]  # of banks
     control: tuple[str, ...]  # outside banks
     outside: tuple[str, ...]  # time and devices
     translation: Translation
+    size: str | None = None  # the element that says how many cells there are: part of the location
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -28,8 +29,8 @@ class Machine:
 
     @property
     def moving(self) -> frozenset[str]:
-        """Control elements that may differ when only the location does."""
-        return self.translation.control
+        """Elements that may differ when only the location does."""
+        return self.translation.control | ({self.size} if self.size is not None else frozenset())
 
     def visible(self, mode: int) -> dict[str, str]:
         """The bank member that a mode sees, by bank."""
@@ -47,7 +48,8 @@ class Machine:
 
 def machine_of(isa: Isa) -> Machine:
     def with_role(*roles: Role) -> tuple[str, ...]:
-        return tuple(e.name for e in isa.elements if e.role in roles and e.name not in members)
+        apart = {*members, isa.memory.size}
+        return tuple(e.name for e in isa.elements if e.role in roles and e.name not in apart)
 
     members = tuple(dict.fromkeys(name for bank in isa.banks for _, name in bank.members))
     return Machine(
@@ -57,7 +59,20 @@ def machine_of(isa: Isa) -> Machine:
         control=with_role(Role.CONTROL),
         outside=with_role(Role.TIME, Role.DEVICE),
         translation=translation(isa),
+        size=isa.memory.size,
     )
+
+
+def assumptions(isa: Isa) -> tuple[Expr, ...]:
+    """What holds of well-formed states besides enumerations: the invariants, and that there are no
+    more cells than addresses."""
+    invariants = tuple(expr for _, expr in isa.invariants)
+    memory = isa.memory
+    if memory.size is None:
+        return invariants
+    width = memory.address_width + 1
+    cells = Literal(1 << memory.address_width, width)
+    return (*invariants, Compare(CompareOp.ULE, Read(memory.size, width), cells))
 
 
 def swapped_members(machine: Machine, first: int, second: int) -> dict[str, str]:

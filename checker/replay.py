@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from checker.assignment import Assignment
-from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
+from checker.components import LOCATION, MEMORY, MODE, Machine, assumptions, swapped_members
 from spec.concrete import Concrete, ConcreteEngine
 from spec.evaluate import Evaluation
 from spec.ir import Access, Expr, Instruction, TrapClass
@@ -52,8 +52,9 @@ class Replay:
         ]
         self._results = (*machine.plain, machine.isa.pc)
         self._fixed = frozenset(self._results)
-        self._components = frozenset((*machine.control, *machine.outside))
-        self._invariants = [expr for _, expr in machine.isa.invariants]
+        size = () if machine.size is None else (machine.size,)
+        self._components = frozenset((*machine.control, *machine.outside, *size))
+        self._assumptions = assumptions(machine.isa)
         self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment] = {}  # of `checker.obligations`
 
     def side(
@@ -71,7 +72,7 @@ class Replay:
         scalars = state.scalars
         if any(scalars[name] not in encodings for name, encodings in self._enumerations):
             return False
-        return self.holds(state, self._invariants)
+        return self.holds(state, self._assumptions)
 
     def holds(self, state: MachineState, conditions: Sequence[Expr]) -> bool:
         """Whether conditions on the state alone are true."""

@@ -328,15 +328,17 @@ class Classifier:
         machine = self.machine
         names = [*machine.control, *machine.outside, *machine.hidden(mode)]
         start = self.subject.start(mode)
-        found = []
-        for name in names:
+
+        def depended(name: str) -> bool:
             symbol = start[name]
-            if isinstance(symbol, Term) and symbol.support & reached:
-                found.append(name)
+            return isinstance(symbol, Term) and bool(symbol.support & reached)
+
+        found = [name for name in names if depended(name)]
         marked = reached & self.subject.marks or not self.subject.engines.may_abstract
         if marked:
             found += [n for n in names if n in machine.translation.reads and n not in found]
-        if marked or machine.moving & set(found):
+        sized = machine.size is not None and depended(machine.size)
+        if marked or sized or machine.moving & set(found):
             found.append(LOCATION)
         if marked:
             found.append(MEMORY)

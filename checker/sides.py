@@ -440,7 +440,8 @@ def related(
     free = set(differ_in)
     if LOCATION in differ_in:
         free |= machine.moving - equal
-    for name in (*machine.control, *machine.outside, *machine.hidden(second)):
+    size = () if machine.size is None else (machine.size,)
+    for name in (*machine.control, *machine.outside, *machine.hidden(second), *size):
         symbol = cast(Term, start[name])
         twin = swapped.get(name, name)
         if name in free or twin in free:

@@ -6,6 +6,7 @@ visible register has one name in all modes, and by its own element where it is h
 
 from collections.abc import Mapping
 
+from checker.components import assumptions
 from checker.storage import shape_of
 from checker.symbolic import Symbolic
 from checker.terms import Term, Terms, Truth, Value
@@ -44,13 +45,13 @@ def visible_members(isa: Isa, mode: int) -> dict[str, str]:
 
 
 def well_formed(isa: Isa, engine: Symbolic, state: Mapping[str, Value]) -> list[Truth]:
-    """Conditions of a well-formed state: enumerations hold members, invariants hold."""
+    """Conditions of a well-formed state: enumerations hold members, the assumptions hold."""
     conditions: list[Truth] = []
     for element in isa.elements:
         value = state[element.name]
         if element.values and element.length is None and isinstance(value, Term):
             conditions.append(_member(engine, element, value))
-    conditions += [_truth(engine.expression(state, expr, {})) for _, expr in isa.invariants]
+    conditions += [_truth(engine.expression(state, expr, {})) for expr in assumptions(isa)]
     return [condition for condition in conditions if condition is not True]
 
 

@@ -7,6 +7,7 @@ from spec import ir, syntax
 from spec.declare import constants
 from spec.effects import operands, statements
 from spec.expressions import reads
+from spec.lower_state import memory_size
 from spec.lower_statements import Body
 from spec.lowering import Names, extract
 from spec.rewrite import substitute
@@ -16,6 +17,7 @@ from spec.types import Address, Bits, Struct, StructField, Type, Value, width_of
 
 Composed = tuple[tuple[str, ir.Expr], ...]
 
+_GUESTS = (ir.Role.GENERAL, ir.Role.FLAG, ir.Role.PC)
 _PARAMETERS = {"install": "(va, pa, rights, slot)", "remove": "(va, slot)"}
 
 
@@ -108,8 +110,9 @@ class Hosting:
 
     def _reads_what_stays(self, expr: ir.Expr, span: Span) -> None:
         for name in sorted(reads(expr)):
-            role = self._elements[name].role
-            if role is not ir.Role.MODE and name not in self._kept:
+            constant = name == memory_size(self._memory)
+            mode = name == self._globals.mode_element
+            if name not in self._kept and not (mode or constant):
                 raise reject(
                     "E0411",
                     f"`{name}` may change while the guest runs",
@@ -231,7 +234,8 @@ class Hosting:
                     pass
             for expr in operands(statement):
                 for name in sorted(reads(expr)):
-                    if self._elements[name].role in (ir.Role.GENERAL, ir.Role.FLAG, ir.Role.PC):
+                    found = self._elements.get(name)  # the size of memory is none of them
+                    if found is not None and found.role in _GUESTS:
                         raise self._not_here(node, f"reads `{name}`", name)
 
     def _not_here(self, node: syntax.TableRoutine, what: str, name: str = "") -> Exception:

@@ -462,10 +462,17 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
+    """Physical memory. A description that asks how many cells there are has an element for it.
+
+    `size` names that element: one bit wider than an address, of role GENERAL, never written, and
+    2**address_width at reset. A machine with fewer cells differs in nothing but its value.
+    """
+
     name: str
     cell_width: int
     address_width: int  # bits of a physical address; there are 2**address_width cells
     big_endian: bool  # of accesses wider than a cell
+    size: str | None = None
 
 
 # --------------------------------------------------------------------------- encodings

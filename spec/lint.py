@@ -249,7 +249,9 @@ def _roles(isa: ir.Isa) -> Iterator[Diagnostic]:
         function = by_name[name]
         todo += [s.function for s in _statements(function.body) if isinstance(s, ir.Call)]
         for expr in _expressions(function.body):
-            if isinstance(expr, ir.Read) and roles[expr.element] in (
+            if not isinstance(expr, ir.Read) or expr.element == isa.memory.size:
+                continue
+            if roles[expr.element] in (
                 ir.Role.GENERAL,
                 ir.Role.FLAG,
             ):

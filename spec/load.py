@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from spec.files import Files, problem
 from spec.instructions import Encodings, Member
 from spec.lint import contradictions, encoding_errors
 from spec.loaded import Loaded
+from spec.lower_state import memory_size
 from spec.lower_statements import Body, ends, resolve_type
 from spec.lowering import Names
 from spec.scope import ACCESS, Globals, reject
@@ -262,6 +263,9 @@ class _Loader:
             return None
         functions = (translate, *(f for f in known.instances.values() if f.name))
         order = tuple(mode.members)
+        if known.memory_size_read:
+            memory = replace(memory, size=memory_size(memory))
+            elements = (*elements, _size_element(memory))
         return ir.Isa(
             _isa_name(path),
             self.files.title,
@@ -377,6 +381,11 @@ class _Loader:
                 if not generic:
                     result = None if node.result is None else resolve_type(known, node.result, {})
                     constants(known).instantiate(node.name, bound, result, None)
+
+
+def _size_element(memory: ir.Memory) -> ir.Element:
+    width, cells = memory.address_width + 1, 1 << memory.address_width
+    return ir.Element(memory_size(memory), width, ir.Role.GENERAL, reset=cells)
 
 
 def _isa_name(path: str) -> str:

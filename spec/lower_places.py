@@ -224,6 +224,8 @@ class Places(Matches):
                 lambda: Value(at.type, ir.Read(element, width, index)),
                 lambda value: self.out.append(ir.Write(element, value.expr, index)),
             )
+        if self.is_memory_size(base, name):
+            raise reject("E0207", "the number of memory cells is a constant", span)
         place = self.place(base)
         if not isinstance(place.type, Struct):
             raise reject("E0202", f"`{place.type}` has no fields", base.span)

@@ -28,6 +28,11 @@ from spec.types import (
 )
 
 
+def memory_size(memory: ir.Memory) -> str:
+    """The element that holds the number of memory cells, where a description asks for it."""
+    return f"{memory.name}.size"
+
+
 class StateReading(Lowering):
     """Adds names and state to lowering."""
 
@@ -190,12 +195,30 @@ class StateReading(Lowering):
             at = self.struct_field(state.type, name, span)
             self.globals.used.add(f"{state.name}.{name}")
             return Value(at.type, ir.Read(f"{state.name}.{name}", at.high - at.low + 1, index))
+        if self.is_memory_size(base, name):
+            return self._memory_size()
         value = self.expr(base)
         if not isinstance(value.type, Struct):
             raise reject("E0202", f"{self.describe(value)} has no fields", base.span)
         at = self.struct_field(value.type, name, span)
         part = self.slice_of(value, at.high, at.low, span)
         return Value(at.type, part.expr)
+
+    def is_memory_size(self, base: syntax.Expr, name: str) -> bool:
+        """Whether `base.name` asks for the number of memory cells."""
+        memory = self.globals.memory
+        if memory is None or name != "size" or not isinstance(base, syntax.Name):
+            return False
+        local = base.name in self.scope or base.name in self.columns
+        return base.name == memory.name and not local and base.name not in self.globals.state
+
+    def _memory_size(self) -> Value:
+        memory = self.globals.memory
+        if memory is None:
+            raise AssertionError("only asked of a memory")
+        self.globals.memory_size_read = True
+        width = memory.address_width + 1
+        return Value(Bits(width), ir.Read(memory_size(memory), width))
 
     def struct_field(self, kind: Struct, name: str, span: Span) -> StructField:
         found = kind.field(name)

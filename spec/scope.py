@@ -116,6 +116,7 @@ class Globals:
     mode_element: str = ""
     pc: Scalar | None = None
     memory: ir.Memory | None = None
+    memory_size_read: bool = False
     virtual_width: int = 0
 
     @property

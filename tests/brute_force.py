@@ -79,7 +79,9 @@ class Machine:
         self.user_level = [
             self.place[e.name]
             for e in isa.elements
-            if e.role in (Role.GENERAL, Role.FLAG) and e.name not in self.members
+            if e.role in (Role.GENERAL, Role.FLAG)
+            and e.name not in self.members
+            and e.name != isa.memory.size
         ]
         self.controls = [
             e.name for e in isa.elements if e.role in CONTROL_ROLES and e.name not in self.members
@@ -140,6 +142,9 @@ class Machine:
         for element, value in zip(self.elements, values, strict=False):
             if element.values and value not in {encoding for _, encoding in element.values}:
                 return False
+        size = self.isa.memory.size
+        if size is not None and values[self.place[size]] > self.memory_size:
+            return False
         state = self.machine_state(values)
         return all(self.engine.value(state, expr) for _, expr in self.isa.invariants)
 
@@ -210,10 +215,12 @@ class Definitions:
         """
         machine = self.machine
         loose = set(free)
+        kept = [machine.pc, *machine.user_level]
         if LOCATION in free:
             loose |= machine.translated_by
+        elif machine.isa.memory.size is not None:  # how many cells there are is part of where
+            kept.append(machine.place[machine.isa.memory.size])
         loose -= set(fixed)
-        kept = [machine.pc, *machine.user_level]
         kept += [machine.place[name] for name in machine.controls if name not in loose]
         if MODE not in free:
             kept.append(machine.mode)

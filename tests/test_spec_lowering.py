@@ -37,6 +37,8 @@ def _leaf() -> st.SearchStrategy[Text]:
 
 def _binary(operator: str, a: Text, b: Text) -> Text:
     x, y = a.value, b.value
+    if operator in ("/", "%") and not y:
+        b = Text("(D - D)", 0)  # a constant zero is refused
     value = {
         "+": x + y,
         "-": x - y,
@@ -80,7 +82,7 @@ def _extend(inner: st.SearchStrategy[Text]) -> st.SearchStrategy[Text]:
         | inner.map(
             lambda a: Text(f"({a.text}[3:0] ++ {a.text}[15:4])", (a.value << 12) | a.value >> 4)
         )
-        | inner.map(lambda a: Text(f"(signed({a.text}) >> 3)", signed(a.value) >> 3))
+        | inner.map(lambda a: Text(f"bits(signed({a.text}) >> 3)", signed(a.value) >> 3))
         | inner.map(lambda a: Text(f"rol({a.text}, 5)", (a.value << 5) | a.value >> 11))
         | inner.map(lambda a: Text(f"popcount({a.text})", a.value.bit_count()))
         | inner.map(lambda a: Text(f"helper({a.text}, 3)", a.value * 3 + 1))
@@ -385,3 +387,36 @@ def test_an_endless_include_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, 'isa "x"\ninclude "t.isa"\n')
 
     assert [d.code for d in load(path).diagnostics][:1] == ["E0503"]
+
+
+# --------------------------------------------------------------------------- the size of memory
+
+
+def test_a_description_may_ask_how_many_cells_there_are(tmp_path: Path) -> None:
+    isa = machine(tmp_path, "A = E.size[16:1]  K = if 17'd5 < E.size then 1 else 0")
+    state = run(tmp_path, "A = E.size[16:1]  K = if 17'd5 < E.size then 1 else 0")
+    small = MachineState(isa)
+    small.update({"E.size": 4})
+    ended = outcome(isa, small)
+
+    assert isa.memory.size == "E.size"
+    assert (state.scalars["A"], state.scalars["K"]) == (0x8000, 1)
+    assert isinstance(ended, Retired)
+    assert (ended.state.scalars["A"], ended.state.scalars["K"]) == (2, 0)
+
+
+def test_a_description_that_does_not_ask_has_no_element_for_it(tmp_path: Path) -> None:
+    isa = machine(tmp_path, "A = 1")
+
+    assert isa.memory.size is None
+    assert "E.size" not in {e.name for e in isa.elements}
+
+
+def test_the_number_of_cells_is_a_constant(tmp_path: Path) -> None:
+    assert codes(tmp_path, "E.size = 4") == ["E0207"]
+    assert codes(tmp_path, "A = E.length") == ["E0201"]
+    assert codes(tmp_path, "K = 0", "control Q : bits(17) reset E.size") == ["E0209"]
+
+
+def test_a_variable_hides_the_name_of_the_memory(tmp_path: Path) -> None:
+    assert codes(tmp_path, "let E = K  A = E.size") == ["E0202"]

@@ -76,6 +76,12 @@ class _Maker:
             elements += [Element(n, 1, Role.GENERAL, bank="B") for n in ("B0", "B1")]
             self.banks = (Bank("B", 1, ((0, "B0"), (1, "B1"))),)
             bits += 2
+        self.size: Element | None = None
+        if self.pick(False, False, True):
+            cells = 1 << self.address_width
+            self.size = Element("E.size", self.address_width + 1, Role.GENERAL, reset=cells)
+            elements.append(self.size)
+            bits += self.size.width
         for name, role in wanted:
             width = self.pick(1, 1, 2)
             if bits + width <= MOST_BITS and self.pick(True, True, True, False):
@@ -188,7 +194,7 @@ class _Maker:
         return Literal(number, self.mode_width)
 
     def _write(self) -> list[Stmt]:
-        element = self.pick(*self.elements)
+        element = self.pick(*(e for e in self.elements if e is not self.size))
         if element.role is Role.MODE:
             number = self.draw(st.integers(0, len(self.modes) - 1))
             return [Write("M", Literal(number, self.mode_width))]
@@ -230,6 +236,10 @@ class _Maker:
         is_top = Compare(CompareOp.EQ, mode, Literal(len(self.modes) - 1, self.mode_width))
         body: list[Stmt] = []
         memory_trap = Trap("outside", TrapClass.MEMORY)
+        if self.size is not None and self.pick(True, False):
+            wide = fitted(va, self.size.width)
+            inside = Compare(CompareOp.ULT, wide, Read(self.size.name, self.size.width))
+            body.append(If(inside, (), (memory_trap,)))
         match self.draw(st.integers(0, 4)):
             case 0:
                 body.append(If(Compare(CompareOp.ULT, va, base), (), (memory_trap,)))
@@ -312,7 +322,13 @@ def tiny_machines(draw: Draw) -> tuple[Isa, int]:
         banks=maker.banks,
         mode=Mode("M", maker.mode_width, maker.modes),
         pc="P",
-        memory=Memory("E", maker.cell_width, maker.address_width, False),
+        memory=Memory(
+            "E",
+            maker.cell_width,
+            maker.address_width,
+            False,
+            None if maker.size is None else maker.size.name,
+        ),
         fetch=Fetch(maker.cell_width),
         translate="translate",
         functions=(translate,),
