@@ -54,6 +54,8 @@ def bare_state(isa: Isa, size: int) -> MachineState:
     """The reset state of a machine with `size` cells of memory."""
     state = MachineState(isa)
     state.cells = BoundedCells(isa, size)
+    if isa.memory.size is not None:
+        state.scalars[isa.memory.size] = size
     return state
 
 

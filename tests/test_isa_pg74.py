@@ -51,7 +51,8 @@ def test_a_trap_stores_the_psw_at_0_and_loads_the_one_at_1() -> None:
     bare.step()
 
     assert bare.state.cells[0] == psw(USER, 20, 280, 50)
-    assert bare.state.scalars == {"M": SUPERVISOR, "P": 100, "R.l": 0, "R.b": WORDS}
+    registers = {"M": SUPERVISOR, "P": 100, "R.l": 0, "R.b": WORDS}
+    assert bare.state.scalars == {**registers, "E.size": WORDS}
 
 
 @pytest.mark.parametrize("mode", [USER, SUPERVISOR])
