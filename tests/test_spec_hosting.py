@@ -8,7 +8,7 @@ from spec import ir
 from spec.concrete import ConcreteEngine
 from spec.lint import warnings
 from spec.load import load
-from spec.rewrite import transform
+from spec.outcome import Retired
 from spec.state import MachineState
 from tests.description_text import MACHINE, codes, write
 
@@ -43,27 +43,10 @@ def configured(folder: Path, items: str) -> tuple[ir.Isa, ir.Configuration]:
 def run(
     isa: ir.Isa, routine: ir.Function, values: dict[str, int], arguments: tuple[int, ...]
 ) -> MachineState:
-    """The state after a routine of the configuration, its free names replaced by values."""
-
-    def known(e: ir.Expr) -> ir.Expr | None:
-        named = isinstance(e, ir.Local) and e.name in values
-        return ir.Literal(values[e.name], e.width) if named and isinstance(e, ir.Local) else None
-
-    def written(s: ir.Stmt) -> ir.Stmt:
-        match s:
-            case ir.Call(target, function, given):
-                return ir.Call(target, function, tuple(transform(g, known) for g in given))
-            case ir.StorePhysical(address, value, width):
-                return ir.StorePhysical(transform(address, known), transform(value, known), width)
-            case _:
-                return s
-
+    """The state after a routine of the configuration; `values` are those of its free names."""
     given = dict(zip((p.name for p in routine.parameters), arguments, strict=True))
-    fields = tuple(ir.Field(p.name, p.width) for p in routine.parameters)
-    instruction = ir.Instruction(
-        "routine", (), fields, (), "", tuple(written(s) for s in routine.body)
-    )
-    ended = ConcreteEngine(isa).execute(MachineState(isa), instruction, given, 1)
+    ended = ConcreteEngine(isa).run(MachineState(isa), routine.body, {**given, **values})
+    assert isinstance(ended, Retired)
     return ended.state
 
 

@@ -1,0 +1,165 @@
+"""What a configuration installs, and nothing else, is what the real machine then finds."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refvmm.derive import derive
+from spec.concrete import ConcreteEngine
+from spec.ir import Access, Configuration, Function, Isa, TrapClass
+from spec.load import load
+from spec.outcome import Retired, Trapped
+from spec.state import MachineState
+
+ISAS = Path(__file__).resolve().parent.parent / "isas"
+HOSTS = [("riscv/rv32", "msu"), ("riscv/rv32", "su"), ("tiny/sptbr", "classic")]
+RIGHTS = {Access.FETCH: 1, Access.READ: 2, Access.WRITE: 4}
+
+
+@cache
+def described(name: str) -> Isa:
+    isa = load(str(ISAS / f"{name}.isa")).isa
+    assert isa is not None
+    return isa
+
+
+def routine(found: Function | None) -> Function:
+    assert found is not None
+    return found
+
+
+@dataclass
+class Host:
+    """The real machine in the real mode, with composed and constrained state, and its tables."""
+
+    isa: Isa
+    configuration: Configuration
+    state: MachineState = field(init=False)
+    places: dict[str, int] = field(init=False)
+    installed: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        isa, configuration = self.isa, self.configuration
+        half = 1 << (isa.memory.address_width - 1)
+        page = self.page
+        self.places = {"region.base": half, "region.size": half, "monitor.base": page}
+        self.state = MachineState(isa)
+        self.state.scalars[isa.mode.element] = dict(isa.mode.members)[configuration.real_mode]
+        composed = {
+            name: self.engine.value(self.state, value, self.places)
+            for name, value in configuration.compose
+        }
+        self.state.update({**dict(derive(isa, configuration).fixed), **composed})
+
+    @property
+    def engine(self) -> ConcreteEngine:
+        return ConcreteEngine(self.isa)
+
+    @property
+    def page(self) -> int:
+        assert self.configuration.page is not None
+        return self.configuration.page
+
+    @property
+    def address_width(self) -> int:
+        return routine(self.configuration.install).parameters[0].width
+
+    def run(self, wanted: Function, *arguments: int) -> None:
+        names = [p.name for p in wanted.parameters]
+        given = {**dict(zip(names, arguments, strict=True)), **self.places}
+        ended = self.engine.run(self.state, wanted.body, given)
+        assert isinstance(ended, Retired)
+        self.state = ended.state
+
+    def install(self, virtual: int, physical: int, rights: int) -> None:
+        arguments = (virtual * self.page, physical * self.page, rights, 0)
+        self.run(routine(self.configuration.install), *arguments)
+        self.installed[virtual] = physical, rights
+
+    def remove(self, virtual: int) -> None:
+        self.run(routine(self.configuration.remove), virtual * self.page, 0)
+        self.installed.pop(virtual, None)
+
+    def found(self, address: int, access: Access) -> int | None:
+        """Where the real mode finds one cell; None if it takes a memory trap."""
+        result = self.engine.look_up(self.state, address, 1, access)
+        if isinstance(result, Trapped):
+            assert result.trap_class is TrapClass.MEMORY
+            return None
+        return result
+
+
+def host(name: str, configuration: str) -> Host:
+    isa = described(name)
+    (chosen,) = [c for c in isa.configurations if c.name == configuration]
+    return Host(isa, chosen)
+
+
+@pytest.mark.parametrize(("name", "configuration"), HOSTS)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_the_real_mode_reaches_what_is_installed_and_no_more(
+    name: str, configuration: str, data: st.DataObject
+) -> None:
+    real = host(name, configuration)
+    pages = (1 << real.address_width) // real.page
+    some = data.draw(st.lists(st.integers(0, pages - 1), min_size=2, max_size=4, unique=True))
+    targets = st.integers(0, (1 << real.isa.memory.address_width) // real.page - 1)
+    for virtual in data.draw(st.lists(st.sampled_from(some), min_size=1, max_size=8)):
+        if virtual in real.installed:
+            real.remove(virtual)
+        else:
+            real.install(virtual, data.draw(targets), data.draw(st.integers(0, 7)))
+    neighbours = [(v + d) % pages for v in some for d in (-1, 0, 1)]
+    virtual = data.draw(st.sampled_from(neighbours))
+    offset = data.draw(st.integers(0, real.page - 1))
+    access = data.draw(st.sampled_from(Access))
+
+    found = real.found(virtual * real.page + offset, access)
+
+    physical, rights = real.installed.get(virtual, (0, 0))
+    assert found in (None, physical * real.page + offset)
+    assert found is None or rights & RIGHTS[access]
+    assert found is not None or rights != 7
+
+
+@pytest.mark.parametrize(("name", "configuration"), HOSTS[:2])
+@pytest.mark.parametrize("rights", range(8))
+def test_risc_v_grants_every_combination_but_writing_without_reading(
+    name: str, configuration: str, rights: int
+) -> None:
+    real = host(name, configuration)
+    real.install(0x12345, 0x3ABCDE, rights)
+
+    granted = sum(r for a, r in RIGHTS.items() if real.found(0x12345678, a) is not None)
+
+    assert granted == (rights if rights & 2 else rights & 1)
+
+
+@pytest.mark.parametrize(("name", "configuration"), HOSTS)
+def test_the_tables_lie_in_the_monitors_memory(name: str, configuration: str) -> None:
+    real = host(name, configuration)
+    pages = (1 << real.address_width) // real.page
+    for virtual in (0, 1, pages // 2, pages - 1):
+        real.install(virtual, 1, 7)
+
+    written = [address for address, _ in real.state.cells.written()]
+
+    base = real.places["monitor.base"]
+    assert written
+    assert base <= min(written)
+    assert max(written) < base + real.configuration.monitor_size
+
+
+def test_the_timer_of_the_real_machine_interrupts_user_mode_whatever_the_guest_wants() -> None:
+    for name, configuration in HOSTS[:2]:
+        real = host(name, configuration)
+        real.state.scalars["mtip"] = 1
+
+        (taken, *_) = [i for i in real.isa.interrupts if real.engine.value(real.state, i.condition)]
+
+        assert taken.name == "machine_level"
