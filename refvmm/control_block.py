@@ -19,8 +19,9 @@ class ControlBlock:
     """`homes`: for every element that is not in place, the one that holds the virtual value.
 
     In place are general registers, flags, the program counter, and what the configuration passes
-    or mirrors; the number of memory cells is not. A bank's member is never in place: whichever the virtual mode sees is in the real
-    mode's member while the guest runs, and here while the monitor does.
+    or mirrors. A virtual machine has as many cells as its region. A bank's member is never in
+    place: whichever the virtual mode sees is in the real mode's member while the guest runs, and
+    here while the monitor does.
     """
 
     homes: Mapping[str, str]
@@ -44,8 +45,10 @@ def control_block(
     clocks: list[Element] = []
     for element in virtual:
         outside = element.role in _OUTSIDE and element.name not in kept
-        own = element.role is Role.MODE or element.name == isa.memory.size
-        if not (outside or own or element.bank is not None):
+        if element.name == isa.memory.size:
+            homes[element.name] = "region.size"
+            continue
+        if not (outside or element.bank is not None or element.role is Role.MODE):
             continue
         homes[element.name] = PREFIX + element.name
         added.append(_copy(element, PREFIX))
