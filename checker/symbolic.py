@@ -220,7 +220,7 @@ class Symbolic(Storage):
         size = width // self.memory.cell_width
         if not self._translating:
             self._stored.append(TouchedPhysical(self._now(), address, size))
-        place = self._marked(address, self.memory.address_width)
+        place = self._mark(address, self.memory.address_width) if self.abstract else address
         kept = self._marked(value, width)
         self._written[_MEMORY] = self.store_cells(self._memory, place, kept, size)
 
@@ -293,8 +293,9 @@ class Symbolic(Storage):
 
     def _marked(self, value: Value, width: int) -> Value:
         """The value, as one that depends on placement (an identity that abstraction hides)."""
-        if not self.abstract or not isinstance(value, Term):
-            return value
+        return self._mark(value, width) if self.abstract and isinstance(value, Term) else value
+
+    def _mark(self, value: Value, width: int) -> Term:
         marked = self.terms.apply(f"placed {width}", width, (width, value))
         marked.support |= self._placed
         return marked

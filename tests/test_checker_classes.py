@@ -61,6 +61,7 @@ instruction WRITE_MASK () = 8'h21 { mask = r[0][0:0] }
 instruction KEEP_MASK () = 8'h22 { mask = mask }
 instruction MASK_IF_TOP () = 8'h23 { if M == top { mask = r[0][0:0] } }
 instruction STORE_ABSOLUTE () = 8'h24 { pstore(paddr(6'd5), r[0]) }
+instruction CLEAR_ABSOLUTE () = 8'h28 { let v = load(6'd5, 8)  pstore(paddr(6'd5), 8'd0) }
 instruction SET_USP () = 8'h25 { require M == top   USP = r[0] }
 instruction SET_SP () = 8'h26 { SP = r[0] }
 instruction TICK () = 8'h27 { clock = clock + 1 }
@@ -222,6 +223,13 @@ def test_what_changes_control_state_may_be_result_sensitive_only() -> None:
     assert classes("SWAP_MASK").result_sensitive.names == ("mask",)
     assert classes("SWAP_MASK").behaviour_sensitive.names == ()
     assert classes("MOVE_ONE").result_sensitive.names == ()
+
+
+def test_a_constant_stored_at_a_constant_place_may_be_in_the_view() -> None:
+    found = classes("CLEAR_ABSOLUTE")
+
+    assert found.behaviour_sensitive.names == ()
+    assert set(found.result_sensitive.names) == {"mode", "location", "base"}
 
 
 def test_reading_as_another_mode_depends_on_what_is_there() -> None:
