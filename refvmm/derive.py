@@ -29,6 +29,7 @@ class Monitor:
     configuration: ir.Configuration
     real: ir.Isa
     virtual: ir.Isa
+    own: tuple[ir.Function, ...]  # of the shadow tables, and the description's on real state
     redirect: Redirect
     block: ControlBlock
     shadow: Shadow | None
@@ -61,7 +62,7 @@ def derive(
     elements = (*isa.elements, *block.elements, *(tables.elements if tables else ()))
     bare = redirect.isa(isa, elements)
     routines = relocation(isa.memory, redirect.widths, redirect.noted)
-    own = [*routines, *(tables.functions if tables else ()), *isa.functions]
+    own = (*(tables.functions if tables else ()), *isa.functions)
     translation = _reachable(isa, isa.translate)
     modes = dict(isa.mode.members)
     real_mode = modes[configuration.real_mode]
@@ -69,7 +70,8 @@ def derive(
         description=replace(isa, elements=virtual),
         configuration=configuration,
         real=replace(isa, elements=elements),
-        virtual=replace(bare, functions=(*_noting(bare, translation, tables), *own)),
+        virtual=replace(bare, functions=(*_noting(bare, translation, tables), *routines, *own)),
+        own=own,
         redirect=redirect,
         block=block,
         shadow=tables,
@@ -93,10 +95,8 @@ def under(outer: Monitor, isa: ir.Isa) -> ir.Isa:
     `isa` is the inner monitor's, over the state of the machine that `outer` presents.
     """
     moved = outer.redirect.isa(isa, outer.virtual.elements)
-    own = [f for f in outer.virtual.functions if not f.name.startswith((PREFIX, "vmm.load"))]
-    own = [f for f in own if not f.name.startswith("vmm.store") or f.name == "vmm.stored"]
     routines = relocation(isa.memory, outer.redirect.widths, outer.redirect.noted)
-    return replace(moved, functions=(*moved.functions, *routines, *own))
+    return replace(moved, functions=(*moved.functions, *routines, *outer.own))
 
 
 def _reachable(isa: ir.Isa, function: str) -> frozenset[str]:
