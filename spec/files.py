@@ -38,10 +38,10 @@ class Files:
             self._file(path, Span(path, 0, 0), (), base=False)
 
     def _file(self, path: str, span: Span, stack: tuple[str, ...], *, base: bool) -> None:
+        text = self._read(path, span)
         key = str(Path(path).resolve())
         if key in stack:
             raise Rejected(problem("E0503", f"`{path}` includes itself", span))
-        text = self._read(path, span)
         self.texts[path] = self.globals.texts[path] = text
         tree = parse(text, path)
         if isinstance(tree, Diagnostic):

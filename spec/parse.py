@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from lark import Lark, UnexpectedCharacters, UnexpectedToken
 from lark.exceptions import UnexpectedEOF, UnexpectedInput
@@ -12,6 +13,7 @@ from lark.exceptions import UnexpectedEOF, UnexpectedInput
 from spec import syntax
 from spec.build import Build
 from spec.diagnostics import Diagnostic, Label, Severity
+from spec.shift_reduce import Tables
 from spec.source import Span
 
 GRAMMAR = Path(__file__).with_name("grammar.lark")
@@ -26,7 +28,11 @@ def parse(text: str, path: str) -> syntax.Source | Diagnostic:
         return refused
     try:
         BUILD.path = path
-        tree: syntax.Source = _lark().parse(text + "\n")  # type: ignore[assignment]
+        tables = _driver()
+        read: Any = None if tables is None else tables.parse(text + "\n")
+        if read is None:
+            read = _lark().parse(text + "\n")
+        tree: syntax.Source = read
     except UnexpectedInput as error:
         return _unexpected(error, text, path)
     except RecursionError:
@@ -169,6 +175,14 @@ def _lark() -> Lark:
         transformer=BUILD,
         cache=_tables(),
     )
+
+
+@functools.cache
+def _driver() -> Tables | None:
+    try:
+        return Tables(_lark())
+    except (AttributeError, KeyError):  # another version of Lark, perhaps
+        return None
 
 
 @functools.cache

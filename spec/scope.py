@@ -1,6 +1,5 @@
 """What names mean while a description is lowered, and how problems are collected."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,10 +136,13 @@ class Globals:
     def within(self, span: Span, word: str) -> Span:
         """Where `word` first stands in the span; the whole span if it does not."""
         text = self.texts.get(span.path, "")[span.start : span.end]
-        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) if word else None
-        if found is None:
-            return span
-        return Span(span.path, span.start + found.start(), span.start + found.end())
+        start = text.find(word) if word else -1
+        while start >= 0:
+            end = start + len(word)
+            if not (_in_word(text[max(0, start - 1) : start]) or _in_word(text[end : end + 1])):
+                return Span(span.path, span.start + start, span.start + end)
+            start = text.find(word, start + 1)
+        return span
 
     def unknown(
         self, kind: str, name: str, span: Span, known: "list[str] | None" = None
@@ -164,3 +166,7 @@ class Globals:
             self.within(span, name),
             help=f"did you mean `{near[0]}`?" if near else "",
         )
+
+
+def _in_word(character: str) -> bool:
+    return character == "_" or character.isalnum()
