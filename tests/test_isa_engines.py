@@ -13,7 +13,7 @@ from spec.load import load
 from spec.machine import Machine
 from spec.state import MachineState
 
-DESCRIPTIONS = ("pg74/pg74", "riscv/rv32", "m68k/m68010", "x86/ia32")
+DESCRIPTIONS = ("pg74/pg74", "riscv/rv32", "m68k/m68010", "x86/ia32", "pdp10/ka10")
 FOLDER = Path(__file__).parent.parent / "isas"
 MACHINES = 12
 PROGRAM = 24  # instructions

@@ -296,6 +296,8 @@ _MACHINES = (
     "riscv/rv32.isa",
     "m68k/m68010.isa",
     "x86/ia32.isa",
+    "pdp10/ka10.isa",
+    "pdp10/ks10.isa",
 )
 
 
