@@ -4,7 +4,7 @@ import pytest
 
 from popek.main import main
 
-NAMES = ("m68k/m68000", "m68k/m68000_s_bit", "m68k/m68010")
+NAMES = ("m68k/m68000", "m68k/m68000_s_bit", "m68k/m68010", "m68k/m68010_board")
 
 
 @pytest.mark.parametrize("name", NAMES)
