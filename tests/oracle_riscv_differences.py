@@ -7,13 +7,25 @@ else has to agree. Vol. I and II are the volumes of The RISC-V Instruction Set M
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.oracle_rv32 import Case, Snapshot, Step
+from tests.oracle_riscv import STIP, Case, Snapshot, Step
+from tests.oracle_riscv_target import PROTECTED
 
 _COUNTERS = frozenset((0xB00, 0xB02, 0xB80, 0xB82, 0xC00, 0xC01, 0xC02, 0xC80, 0xC81, 0xC82))
 _IDENTITY = frozenset((0x301, *range(0xF11, 0xF16)))
-_ALL = 0xFFFF_FFFF
+_ALL = 0xFFFF_FFFF_FFFF_FFFF
+_HPM = 0xFFFF_FFF8
+_MENVCFG, _MSECCFG = 0x30A, 0x747
+_FAR_FUTURE = 1 << 48
+_PMPCFG, _PMPADDR = (0x3A0, 0x3A2), range(0x3B0, 0x3C0)
+_PROTECTION = {
+    **{f"pmpaddr{n}": 0xFFC0_0000_0000_03FF for n in range(PROTECTED)},
+    **dict.fromkeys(("pmpcfg0", "pmpcfg2"), 7668058320836127338),
+}
+_FURTHER_PROTECTION = (*range(0x3A4, 0x3B0), *range(0x3C0, 0x3F0))
+_PERFORMANCE = (*range(0x323, 0x340), *range(0xB03, 0xB20), *range(0xC03, 0xC20))
+_ELSEWHERE = frozenset((0x14D, _MSECCFG, *_FURTHER_PROTECTION, *_PERFORMANCE))
 _MPRV = 1 << 17
-_STORE_FAULTS = ("store_address_misaligned", "store_page_fault")
+_STORE_FAULTS = ("store_address_misaligned", "store_page_fault", "store_access_fault")
 _MISALIGNED = ("load_address_misaligned", "store_address_misaligned")
 
 
@@ -93,7 +105,29 @@ DIFFERENCES = (
     Difference(
         "spike",
         "FS may be writable without F when there is S mode, and SD follows it (Vol. II, 3.1.6.6)",
-        _always(mstatus=0x8000_6000),
+        _always(mstatus=0x8000_0000_8000_6000),
+    ),
+    Difference(
+        "spike",
+        "the bits of hardware performance counters in mcounteren, scounteren and mcountinhibit can "
+        "be set with Zihpm, as they may (Vol. II, 3.1.11)",
+        _always(mcounteren=_HPM, scounteren=_HPM, mcountinhibit=_HPM),
+    ),
+    Difference(
+        "spike",
+        "what time it is: a comparison with a time that may have come by now, or not",
+        lambda c: {"mip": STIP} if 0 < c.step.after.get("stimecmp", 0) < _FAR_FUTURE else {},
+    ),
+    Difference(
+        "spike",
+        "STIP holds the last comparison when Sstc is switched off, here what was written to it; Sstc "
+        "does not say",
+        _if(lambda c: c.csr == _MENVCFG, mip=STIP),
+    ),
+    Difference(
+        "spike",
+        "Spike has mseccfg only with Smepmp; one that reads 0 may be there (Vol. II, 3.1.19)",
+        _all_if(lambda c: c.csr == _MSECCFG),
     ),
     Difference(
         "spike",
@@ -140,13 +174,13 @@ DIFFERENCES = (
         "qemu",
         "an SC that fails for lack of a reservation does not look at the page; it may not retire "
         "unless it passes the permission checks (Vol. I, Zalrsc)",
-        _all_if(lambda c: c.step.instruction == "SC.W" and c.step.cause in _STORE_FAULTS),
+        _all_if(lambda c: c.step.instruction in ("SC.W", "SC.D") and c.step.cause in _STORE_FAULTS),
     ),
     Difference(
         "qemu",
         "QEMU's SC fails if a store of this hart changed the word since the LR: any SC outside a "
         "constrained loop may fail (Vol. I, 8.3)",
-        _all_if(lambda c: c.step.instruction == "SC.W" and c.stored),
+        _all_if(lambda c: c.step.instruction in ("SC.W", "SC.D") and c.stored),
     ),
     Difference(
         "qemu",
@@ -180,6 +214,23 @@ DIFFERENCES = (
     ),
     Difference(
         "qemu",
+        "QEMU stores a UXL that is no length of a register; WARL (Vol. II, 3.1.6.2)",
+        _if(lambda c: c.csr in (0x100, 0x300), mstatus=3 << 32),
+    ),
+    Difference(
+        "qemu",
+        "QEMU has no more CSRs of PMP than entries, no mseccfg without Smepmp, counters of its own for "
+        "hardware performance, and runs without Sstc here",
+        _all_if(lambda c: c.csr in _ELSEWHERE),
+    ),
+    Difference(
+        "qemu",
+        "QEMU has a grain of 4 bytes and keeps what is written to pmpaddr and pmpcfg; both are WARL "
+        "(Vol. II, 3.7.1)",
+        lambda c: _PROTECTION if c.csr in (*_PMPCFG, *_PMPADDR) else {},
+    ),
+    Difference(
+        "qemu",
         "QEMU ignores a write of xtvec with a reserved MODE: WARL (Vol. II, 3.1.7)",
         lambda c: {"mtvec": _ALL} if c.csr == 0x305 else {"stvec": _ALL} if c.csr == 0x105 else {},
     ),
@@ -188,7 +239,7 @@ DIFFERENCES = (
         "fields of extensions that are left out here: VS and SD, the hypervisor's interrupts and "
         "exceptions, cache blocks, hardware performance counters",
         _always(
-            mstatus=0x8000_0600,
+            mstatus=0x8000_00C0_8000_0600,
             mie=0x2444,
             mip=0x2444,
             mideleg=0x2444,

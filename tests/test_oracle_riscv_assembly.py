@@ -12,9 +12,14 @@ from spec.encoding import Codec
 from spec.ir import Isa
 from spec.load import load
 from spec.template import disassemble
-from tests.oracle_rv32_cases import Cases
+from tests.oracle_riscv_cases import Cases
+from tests.oracle_riscv_target import RV32, RV64, Target
 
-DESCRIPTION = Path(__file__).resolve().parent.parent / "isas" / "riscv" / "rv32.isa"
+FOLDER = Path(__file__).resolve().parent.parent / "isas" / "riscv"
+MARCH = {
+    "rv32": ("-march=rv32ima_zicsr_zifencei", "-mabi=ilp32", "-melf32lriscv"),
+    "rv64": ("-march=rv64ima_zicsr_zifencei", "-mabi=lp64", "-melf64lriscv"),
+}
 PREFIX = "riscv64-unknown-elf-"
 ORIGIN = 0x20_0000
 PER_INSTRUCTION = 20
@@ -25,15 +30,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def isa() -> Isa:
-    loaded = load(str(DESCRIPTION))
+@pytest.mark.parametrize("target", [RV32, RV64], ids=lambda target: target.name)
+def test_gnu_as_reads_the_assembly_language_of_the_description(
+    target: Target, tmp_path: Path
+) -> None:
+    loaded = load(str(FOLDER / f"{target.name}.isa"))
     assert loaded.isa is not None, loaded.diagnostics
-    return loaded.isa
-
-
-def test_gnu_as_reads_the_assembly_language_of_the_description(isa: Isa, tmp_path: Path) -> None:
-    words = words_of(isa)
+    isa = loaded.isa
+    words = words_of(isa, target)
     codec = Codec(isa)
     lines = []
     for index, word in enumerate(words):
@@ -41,11 +45,11 @@ def test_gnu_as_reads_the_assembly_language_of_the_description(isa: Isa, tmp_pat
         assert decoded is not None
         line = disassemble(isa, decoded, ORIGIN + 4 * index)
         if "to" in decoded.fields:  # GNU as makes two instructions of a branch to a bare address
-            head, _, target = line.rpartition(" ")
-            line = f"{head} . + ({int(target, 0)} - {ORIGIN + 4 * index})"
+            head, _, goal = line.rpartition(" ")
+            line = f"{head} . + ({int(goal, 0)} - {ORIGIN + 4 * index})"
         lines.append(line)
 
-    assembled = gnu_words("\n".join(lines), tmp_path)
+    assembled = gnu_words("\n".join(lines), tmp_path, MARCH[target.name])
 
     wrong = [
         f"{line}: {word:#010x} here, {theirs:#010x} there"
@@ -59,9 +63,9 @@ def _the(word: int, _: int) -> int:
     return word
 
 
-def words_of(isa: Isa) -> list[int]:
+def words_of(isa: Isa, target: Target) -> list[int]:
     """Instructions with random operands, those that the text does not show 0."""
-    random, cases = Random(0), Cases(isa)
+    random, cases = Random(0), Cases(isa, target)
     words = []
     for instruction in isa.instructions:
         unwritten = {f.name: 0 for f in instruction.fields if f.name in UNWRITTEN}
@@ -74,14 +78,14 @@ def words_of(isa: Isa) -> list[int]:
     return words
 
 
-def gnu_words(text: str, folder: Path) -> list[int]:
+def gnu_words(text: str, folder: Path, options: tuple[str, ...]) -> list[int]:
     """The words that GNU as and ld make of a program at ORIGIN."""
     source, linked, binary = folder / "a.s", folder / "a.elf", folder / "a.bin"
     source.write_text(f".option norelax\n.globl _start\n_start:\n{text}\n")
-    march = ["-march=rv32ima_zicsr_zifencei", "-mabi=ilp32"]
+    *march, emulation = options
     for command in (
         ["as", *march, "-o", folder / "a.o", source],
-        ["ld", "-melf32lriscv", f"-Ttext={ORIGIN:#x}", "-o", linked, folder / "a.o"],
+        ["ld", emulation, f"-Ttext={ORIGIN:#x}", "-o", linked, folder / "a.o"],
         ["objcopy", "-O", "binary", "-j", ".text", linked, binary],
     ):
         subprocess.run([PREFIX + str(command[0]), *map(str, command[1:])], check=True)

@@ -1,6 +1,8 @@
-"""QEMU's `virt` machine as an oracle for RV32, through its GDB stub.
+"""QEMU's `virt` machine as an oracle for RISC-V, through its GDB stub.
 
-QEMU sets A and D bits by itself, so `prepared` gives every leaf of a case's page tables both.
+QEMU sets A and D bits by itself, so `prepared` gives every leaf of a case's page tables both. Its PMP
+has a grain of 4 bytes, and entries stay locked until it is restarted: `prepared` locks none. Its timer
+runs by the clock: Sstc is left out.
 """
 
 from dataclasses import replace
@@ -8,8 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.gdb_remote import QemuGdb
-from tests.oracle_rv32 import (
-    CSR_NUMBERS,
+from tests.oracle_riscv import (
     DATA_PAGES,
     HARNESS_PAGE,
     PAGE_BYTES,
@@ -18,11 +19,10 @@ from tests.oracle_rv32 import (
     Snapshot,
     background_word,
 )
+from tests.oracle_riscv_target import PROTECTED, RV32, Target, entry
 
-PROGRAM = "qemu-system-riscv32"
-_ABSENT = ("pmp", "c", "f", "d", "h", "v", "zba", "zbb", "zbc", "zbs", "sstc")
-_CPU = "rv32," + ",".join(f"{extension}=false" for extension in _ABSENT)
-_ARGUMENTS = ["-M", "virt", "-bios", "none", "-m", "32M", "-cpu", _CPU]
+PROGRAMS = {"rv32": "qemu-system-riscv32", "rv64": "qemu-system-riscv64"}
+_ABSENT = ("c", "f", "d", "h", "v", "zba", "zbb", "zbc", "zbs", "sstc")
 _NAMES = (
     ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1"]
     + [f"a{n}" for n in range(8)]
@@ -35,25 +35,40 @@ _HARNESS = b"".join(word.to_bytes(4, "little") for word in (_SW_A1_A0, _SC_A0))
 _PATIENCE_SECONDS = 10.0
 _CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
 _V, _RWX, _A, _D = 1, 0b1110, 1 << 6, 1 << 7
+_LOCKS = 0x8080_8080_8080_8080
+_UNSUPPORTED = ("stimecmp",)
 
 Answer = tuple[list[Snapshot], dict[int, int]]
 """The snapshot after each step, and the words of watched pages that differ from before."""
 
 
-def prepared(case: Case) -> Case:
-    """The case with A and D set in every leaf entry of its page tables."""
+def prepared(case: Case, target: Target) -> Case:
+    """The case with A and D set in every leaf entry of its page tables, without Sstc and locks."""
+    step = target.xlen // 32 * 4
     memory = {
-        a: w | _A | _D if not _watched(a) and w & _V and w & _RWX else w
+        a: w | _A | _D if a % step == 0 and not _watched(a) and w & _V and w & _RWX else w
         for a, w in case.memory.items()
     }
-    return replace(case, memory=memory)
+    before = dict(case.before)
+    if target.has_protection:
+        before |= {"menvcfg": 0, "stimecmp": 0}
+        before |= {name: before[name] & ~_LOCKS for name in ("pmpcfg0", "pmpcfg2")}
+        for number in range(PROTECTED):
+            name = f"pmpaddr{number}"
+            before[name] = target.reads(name, before[name], entry(before, number))
+    return replace(case, memory=memory, before=before)
 
 
 class Qemu:
     """One emulator; `answer` runs a case."""
 
-    def __init__(self) -> None:
-        self._gdb = QemuGdb(PROGRAM, _ARGUMENTS)
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._csrs = [name for name in target.csr_numbers if name not in _UNSUPPORTED]
+        absent = ("pmp", *_ABSENT) if target is RV32 else _ABSENT
+        cpu = f"{target.name}," + ",".join(f"{extension}=false" for extension in absent)
+        machine = ["-M", "virt", "-bios", "none", "-m", "32M", "-cpu", cpu]
+        self._gdb = QemuGdb(PROGRAMS[target.name], machine)
         self._pages = {
             page: b"".join(
                 background_word(page + at).to_bytes(4, "little") for at in range(0, PAGE_BYTES, 4)
@@ -80,11 +95,12 @@ class Qemu:
         for address, word in case.memory.items():
             gdb.write_memory(address, word.to_bytes(4, "little"))
         registers = {_NAMES[index]: case.before[f"x{index}"] for index in range(1, 32)}
-        csrs = {name: case.before[name] for name in CSR_NUMBERS}
+        fixed = self._target.fixed
+        csrs = {name: case.before[name] | fixed.get(name, 0) for name in self._csrs}
         state = {"priv": case.before["priv"], "pc": case.before["pc"]}
-        gdb.write_many(
-            {"priv": 3, "mie": 0, "menvcfgh": 0, "satp": 0}
-        )  # another satp flushes the TLB
+        gdb.write_many({"priv": 3, "mie": 0, "satp": 0})  # another satp flushes the TLB
+        if self._target is RV32:
+            gdb.write("menvcfgh", 0)
         gdb.write_many({**csrs, **registers, **state})
         snapshots = []
         for _ in range(case.steps):
@@ -92,7 +108,10 @@ class Qemu:
                 self._restart()
                 raise AssertionError("QEMU sleeps, our machine does not")
             snapshots.append(self._snapshot())
-        return snapshots, self._changes(case)
+        changes = self._changes(case)
+        if any(snapshots[-1].get(name, 0) & _LOCKS for name in ("pmpcfg0", "pmpcfg2")):
+            self._restart()
+        return snapshots, changes
 
     def sleeps(self, case: Case) -> bool:
         """Whether the first step goes to sleep; the emulator is replaced if so."""
@@ -132,9 +151,10 @@ class Qemu:
     def _snapshot(self) -> Snapshot:
         mode = self._gdb.read("priv")
         self._gdb.write("priv", 3)  # TVM would hide satp
-        values = self._gdb.read_many(["pc", *_NAMES[1:], *CSR_NUMBERS])
+        values = self._gdb.read_many(["pc", *_NAMES[1:], *self._csrs])
         self._gdb.write("priv", mode)
         values["priv"] = mode
+        values |= dict.fromkeys(self._target.csr_numbers.keys() - self._csrs, 0)
         for index, name in enumerate(_NAMES):
             if index:
                 values[f"x{index}"] = values.pop(name)
