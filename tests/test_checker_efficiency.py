@@ -1,0 +1,48 @@
+"""What user mode can reach, where an array of control state decides about each page."""
+
+from pathlib import Path
+
+import pytest
+
+from checker.answers import Answer
+from checker.efficiency import EFFICIENT, check_configuration
+from spec.load import load
+from tests.description_text import write
+
+MACHINE = """isa "A machine with a table of pages"
+mode M : bits(1) {{ user, supervisor }} reset supervisor
+pc P : bits(16)
+control open : bits(1)[16] {reset}
+memory E : bits(8)[2^16] big
+cause denied : memory {{ P = 0 }}
+undecodable trap denied : fault
+translate(va, access, size, mode) {{
+  if mode == user && ({refused}) {{ trap denied }}
+  return paddr(bits(va))
+}}
+instruction NOP = 8'h00 {{ }}
+virtualize v {{ supervisor, user as user  shadow rest }}
+"""
+
+
+@pytest.mark.parametrize("reset", ["reset 1", "reset 0"])
+@pytest.mark.parametrize(
+    ("refused", "answer"),
+    [
+        ("open[bits(va)[15:12]] == 0", Answer.YES),
+        ("open[3] == 0", Answer.YES),
+        ("open[3] == 0 && open[4] == 1", Answer.YES),
+        ("open[bits(va)[15:12]] == 0 || bits(va)[15:8] == 7", Answer.NO),
+        ("open[3] == 0 || bits(va) == 9", Answer.NO),
+    ],
+)
+def test_an_array_may_hold_whatever_makes_an_address_reachable(
+    tmp_path: Path, reset: str, refused: str, answer: Answer
+) -> None:
+    isa = load(write(tmp_path, MACHINE.format(reset=reset, refused=refused))).isa
+    assert isa is not None
+
+    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
+
+    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
+    assert found.answer is answer, found.reason
