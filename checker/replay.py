@@ -10,7 +10,7 @@ from checker.assignment import Assignment
 from checker.components import LOCATION, MEMORY, MODE, Machine, assumptions, swapped_members
 from spec.concrete import Concrete, ConcreteEngine
 from spec.evaluate import Evaluation
-from spec.ir import Access, Expr, Instruction, TrapClass
+from spec.ir import Access, Expr, Instruction, Isa, TrapClass
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
 
@@ -24,6 +24,8 @@ class Side:
     before: MachineState
     outcome: Outcome
     choices: tuple[int, ...]
+    reads: frozenset[tuple[str, int | None]] = frozenset()
+    """Elements (with an array's index) that the instruction read itself, if that was watched."""
 
     @property
     def retires(self) -> bool:
@@ -64,9 +66,16 @@ class Replay:
         fields: dict[str, int],
         length: int,
         choices: Sequence[int],
+        *,
+        watched: bool = False,
     ) -> Side:
-        outcome = self._engine.execute(state, instruction, fields, length, choices)
-        return Side(state, outcome, tuple(choices))
+        """`watched`: note what the instruction reads."""
+        if not watched:
+            outcome = self._engine.execute(state, instruction, fields, length, choices)
+            return Side(state, outcome, tuple(choices))
+        engine = _Watching(self.isa)
+        outcome = engine.execute(state, instruction, fields, length, choices)
+        return Side(state, outcome, tuple(choices), frozenset(engine.seen))
 
     def well_formed(self, state: MachineState) -> bool:
         scalars = state.scalars
@@ -213,6 +222,19 @@ class Replay:
         """Whether a retiring run changes nothing but the pc."""
         before, after = side.before, side.after
         return before.cells == after.cells and differing(before, after) <= {self.isa.pc}
+
+
+class _Watching(ConcreteEngine):
+    """Notes which elements are read, other than by `translate`."""
+
+    def __init__(self, isa: Isa) -> None:
+        super().__init__(isa)
+        self.seen: set[tuple[str, int | None]] = set()
+
+    def read(self, element: str, index: int | None) -> int:
+        if not self._translating:
+            self.seen.add((element, index))
+        return super().read(element, index)
 
 
 def _no_local(name: str) -> int | bool:

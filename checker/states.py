@@ -45,7 +45,8 @@ class Cases:
     def case(
         self, pair: Pair, both: bool, values: Assignment, base: Assignment, *, whole: bool = False
     ) -> Case:
-        """`whole`: run the instruction as the description has it, not the shorter one."""
+        """`whole`: run the instruction as the description has it, not the shorter one, and note
+        what it reads."""
         self._bases[id(base)] = base
         fields, length = self._encoded(values, base)
         sides = (pair.first, pair.second) if both else (pair.first,)
@@ -78,7 +79,7 @@ class Cases:
         if whole:
             instruction = self._subject.instruction
             state = machine_state(self._isa, side.start, side.memory_before, known)
-            return self._replay.side(state, instruction, fields, length, choices)
+            return self._replay.side(state, instruction, fields, length, choices, watched=True)
         place = (side.mode, side.swaps, id(base))
         changes = side.values_of(values.symbols)
         contents = side.values_of(values.arrays)

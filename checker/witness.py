@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import TypeAlias
 
 from checker.answers import Run, Value, Witness
 from checker.assignment import Assignment
 from checker.components import Machine
-from checker.replay import Side, differing, held
+from checker.replay import Side, differing
 from checker.sides import PRIME
 from checker.states import Case
 from spec.ir import Instruction
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
+
+_Place: TypeAlias = tuple[str, int | None]
+"""A scalar element, or an array with an index."""
 
 MOST_TRIES = 60
 FEW_TRIES = 3
@@ -63,7 +67,7 @@ def describe(
     differs: Sequence[str],
 ) -> Witness:
     """The case as plain data: each run with what it touches and what differs between runs."""
-    names = _names_of_interest(machine, case)
+    places = _places_of_interest(machine, case)
     cells = _cells_of_interest(case)
     first = case.runs[0].before
     return Witness(
@@ -72,57 +76,82 @@ def describe(
         components=tuple(components),
         fields=tuple(case.fields.items()),
         address=first.scalars[machine.isa.pc],
-        runs=tuple(_run(machine, run, names, cells) for run in case.runs),
+        runs=tuple(_run(machine, run, places, cells) for run in case.runs),
         differs=tuple(differs),
     )
 
 
-def _names_of_interest(machine: Machine, case: Case) -> list[str]:
-    """Elements that a run changes, that differ between the runs, or that are not 0.
+def _places_of_interest(machine: Machine, case: Case) -> set[_Place]:
+    """What a run changes or differs between the runs, and what the instruction reads where it is
+    not as at reset.
 
-    The mode is one only if a run changes it: every run names the mode it starts in.
+    The mode is one only if a run changes it, as every run names the mode it starts in; the pc
+    only if it does not just go on to the next instruction.
     """
     first = case.runs[0].before
-    interesting: set[str] = set()
+    found = set(_reads_of_interest(machine, case))
     for run in case.runs:
-        interesting |= differing(first, run.before) | differing(first, run.after)
-    mode = machine.isa.mode.element
+        found |= {*_unlike(first, run.before), *_unlike(first, run.after)}
+    mode, pc = machine.isa.mode.element, machine.isa.pc
     if not any(mode in differing(run.before, run.after) for run in case.runs):
-        interesting.discard(mode)
-    scalars = first.scalars
-    return [
-        e.name
-        for e in machine.isa.elements
-        if e.name in interesting
-        or (e.length is None and e.name != mode and scalars[e.name] != e.reset)
-    ]
+        found.discard((mode, None))
+    following = first.scalars[pc] + case.length
+    ends = {run.after.scalars[pc] for run in case.runs if run.retires}
+    if ends <= {following} and all(r.before.scalars[pc] == first.scalars[pc] for r in case.runs):
+        found.discard((pc, None))
+    return found
+
+
+def _unlike(first: MachineState, second: MachineState) -> Iterator[_Place]:
+    for name in differing(first, second):
+        if name in first.scalars:
+            yield name, None
+            continue
+        pairs = zip(first.arrays[name], second.arrays[name], strict=True)
+        yield from ((name, index) for index, (one, other) in enumerate(pairs) if one != other)
+
+
+def _reads_of_interest(machine: Machine, case: Case) -> Iterator[_Place]:
+    """What the instruction reads, where it does not hold its reset value."""
+    resets = {element.name: element.reset for element in machine.isa.elements}
+    for run in case.runs:
+        for name, index in run.reads:
+            if index is None:
+                if run.before.scalars[name] != resets[name]:
+                    yield name, None
+            elif index < len(values := run.before.arrays[name]) and values[index] != resets[name]:
+                yield name, index
 
 
 def _cells_of_interest(case: Case) -> list[int]:
+    """Cells that the instruction itself reaches, and those of a walk that hold something."""
     found: set[int] = set()
+    walked: set[int] = set()
     for run in case.runs:
         for virtual in run.outcome.accesses.virtual:
             if virtual.physical is not None:
                 found |= {virtual.physical + i for i in range(virtual.size)}
         for physical in run.outcome.accesses.physical:
-            found |= {physical.address + i for i in range(physical.size)}
+            cells = {physical.address + i for i in range(physical.size)}
+            (walked if physical.walk else found).update(cells)
+    states = [state for run in case.runs for state in (run.before, run.after)]
+    found |= {cell for cell in walked if any(state.cells[cell] for state in states)}
     return sorted(found)
 
 
-def _run(machine: Machine, run: Side, names: Sequence[str], cells: Sequence[int]) -> Run:
+def _run(machine: Machine, run: Side, places: set[_Place], cells: Sequence[int]) -> Run:
     isa = machine.isa
     values: list[Value] = []
     for element in isa.elements:
-        if element.name not in names:
-            continue
-        before, after = held(run.before, element.name), held(run.after, element.name)
-        if isinstance(before, int) and isinstance(after, int):
-            shown = "mode" if element.name == isa.mode.element else element.name
+        name = element.name
+        if (name, None) in places:
+            before, after = run.before.scalars[name], run.after.scalars[name]
+            shown = "mode" if name == isa.mode.element else name
             values.append(Value(shown, element.width, before, after))
-        elif isinstance(before, list) and isinstance(after, list):
-            for index, (old, new) in enumerate(zip(before, after, strict=True)):
-                if old or new:
-                    values.append(Value(f"{element.name}[{index}]", element.width, old, new))
+        for index in range(element.length or 0):
+            if (name, index) in places:
+                before, after = run.before.arrays[name][index], run.after.arrays[name][index]
+                values.append(Value(f"{name}[{index}]", element.width, before, after))
     for address in cells:
         name = f"{isa.memory.name}[0x{address:x}]"
         old, new = run.before.cells[address], run.after.cells[address]

@@ -10,7 +10,7 @@ from checker.report import Explanation
 from popek.console import Progress, palette_for
 from popek.exit_status import ExitStatus
 from popek.messages import complaint, show
-from popek.render_explanation import render_explanation
+from popek.render_explanation import render_explanations
 from popek.render_json import explanations_json
 from popek.selection import selection
 from popek.solving import cache_of
@@ -44,7 +44,7 @@ def explain(isa: Isa, arguments: argparse.Namespace) -> int:
         sys.stdout.write(explanations_json(explanations))
     else:
         palette = palette_for(sys.stdout, arguments.color)
-        sys.stdout.write("\n".join(render_explanation(e, palette) for e in explanations))
+        sys.stdout.write(render_explanations(explanations, palette))
     undecided = any(row.undecided for each in explanations for row in each.rows)
     return ExitStatus.UNDECIDED if undecided else ExitStatus.HOLDS
 

@@ -1,32 +1,62 @@
 """What `popek explain` shows: the classes, then each witness under the definition it satisfies."""
 
 import textwrap
+from collections.abc import Sequence
 
 from checker.answers import Answer, Run, Traps, Witness
 from checker.report import Explanation, InstructionReport
 from popek.console import PLAIN, Palette
 from popek.definitions import DEFINITIONS, Definition
-from popek.render_classes import label, sensitivity
+from popek.render_classes import label, labels, sensitivity
 from popek.render_witness import WIDTH, decisive, outcome, render_witness
 
 _NEGATED = "not_"
 
 
+def render_explanations(explanations: Sequence[Explanation], palette: Palette = PLAIN) -> str:
+    """One instruction under each configuration; what two configurations share is told once."""
+    shown: dict[str, str] = {}  # what was said, with the first configuration of which
+    parts = []
+    for explanation in explanations:
+        name = explanation.configuration.name
+        body = _body(explanation, palette)
+        first = shown.setdefault(body, name)
+        parts.append(_head(explanation, palette))
+        parts.append(body if first == name else f"  as in configuration {first}\n")
+    return "\n".join(parts)
+
+
 def render_explanation(explanation: Explanation, palette: Palette = PLAIN) -> str:
     """One instruction under one configuration: classes, definitions, witnesses side by side."""
+    return render_explanations([explanation], palette)
+
+
+def _head(explanation: Explanation, palette: Palette) -> str:
     configuration = explanation.configuration
     modes = ", ".join(configuration.virtual_modes)
-    parts = [
-        palette.paint(label(explanation.instruction, ""), "bold")
-        + f"  in configuration {configuration.name} ({modes} as {configuration.real_mode})\n"
-        + _manual(explanation)
-    ]
+    name = palette.paint(label(explanation.instruction, ""), "bold")
+    where = f"  in configuration {configuration.name} ({modes} as {configuration.real_mode})\n"
+    return name + where + _manual(explanation)
+
+
+def _body(explanation: Explanation, palette: Palette) -> str:
+    """Operand sets of which the same kinds of evidence are known are told by the first one."""
+    groups: dict[object, list[InstructionReport]] = {}
     for row in explanation.rows:
-        parts.append(_classes(row, configuration.real_mode, palette))
-        parts += [_evidence(w, palette) for w in row.witnesses if _tells(w, row)]
-        if not row.witnesses and row.innocuous is Answer.YES:
-            parts.append(_definition(DEFINITIONS["innocuous"], "", palette))
-        parts += [_paragraph(f"undecided: {u.obligation}: {u.reason}") for u in row.undecided]
+        kinds = tuple((w.property, w.clause) for w in row.witnesses if _tells(w, row))
+        groups.setdefault((row.traps, row.privileged, row.undecided, kinds), []).append(row)
+    told: set[str] = set()  # definitions
+    parts = []
+    for first, *others in groups.values():
+        parts.append(_classes(first, explanation.configuration.real_mode, palette))
+        parts += [_evidence(w, palette, told) for w in first.witnesses if _tells(w, first)]
+        if not first.witnesses and first.innocuous is Answer.YES:
+            parts.append(_definition(DEFINITIONS["innocuous"], "", palette, told))
+        parts += [_paragraph(f"undecided: {u.obligation}: {u.reason}") for u in first.undecided]
+        if others:
+            names = ", ".join(labels((row.instruction, row.operands) for row in others))
+            hint = "name an operand set to see its own witnesses"
+            parts.append(_paragraph(f"likewise, with other values: {names} ({hint})"))
     return "\n".join(parts)
 
 
@@ -118,25 +148,25 @@ def _tells(witness: Witness, row: InstructionReport) -> bool:
     return witness.property not in ("retires", "traps") or row.traps is Traps.SOMETIMES
 
 
-def _evidence(witness: Witness, palette: Palette) -> str:
+def _evidence(witness: Witness, palette: Palette, told: set[str]) -> str:
     negated = witness.property.startswith(_NEGATED)
     definition = DEFINITIONS.get(witness.property.removeprefix(_NEGATED))
     text = palette.paint(f"it {witness.property}", "bold") + "\n"
     if definition is not None:
         on = "" if negated else " and ".join(witness.components)
         title = f"not {definition.title}" if negated else definition.title
-        text = _definition(Definition(title, definition.text, definition.source), on, palette)
+        text = _definition(Definition(title, definition.text, definition.source), on, palette, told)
     replayed = "" if witness.replayed else "  This witness did not replay; do not rely on it.\n"
     return text + _paragraph(finding(witness)) + replayed + render_witness(witness, palette, "    ")
 
 
-def _definition(definition: Definition, on: str, palette: Palette) -> str:
-    title = definition.title + (f" on {on}" if on else "")
-    return (
-        palette.paint(title, "bold")
-        + "\n"
-        + _paragraph(f"Definition ({definition.source}): {definition.text}")
-    )
+def _definition(definition: Definition, on: str, palette: Palette, told: set[str]) -> str:
+    """Its title, and its text if that was not told before."""
+    title = palette.paint(definition.title + (f" on {on}" if on else ""), "bold") + "\n"
+    if definition.text in told:
+        return title
+    told.add(definition.text)
+    return title + _paragraph(f"Definition ({definition.source}): {definition.text}")
 
 
 def _paragraph(text: str, indent: str = "  ") -> str:

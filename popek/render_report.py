@@ -95,8 +95,8 @@ def _verdicts(configuration: ConfigurationReport, palette: Palette) -> str:
 
 
 def _why(configuration: ConfigurationReport) -> str:
-    """One line per verdict that is not yes, theorems with the same causes together."""
-    lines: list[str] = []
+    """One line per verdict that is not yes, verdicts with the same causes together."""
+    found: dict[tuple[tuple[str, ...], Answer, str], list[str]] = {}
     for kind in VerdictKind:
         groups: dict[tuple[Answer, str], list[str]] = {}
         for number, _ in _THEOREMS:
@@ -105,8 +105,13 @@ def _why(configuration: ConfigurationReport) -> str:
                 causes = "; ".join(_causes(verdict.reasons)) or "what is undecided"
                 groups.setdefault((verdict.answer, causes), []).append(str(number))
         for (value, causes), numbers in groups.items():
-            theorems = "Theorem" + "s" * (len(numbers) > 1) + " " + _enumerated(numbers)
-            lines += _wrapped(f"{kind.value}, {theorems}: {value.value}, because of {causes}", "  ")
+            found.setdefault((tuple(numbers), value, causes), []).append(kind.value)
+    lines: list[str] = []
+    for (theorems, value, causes), kinds in found.items():
+        title = "Theorem" + "s" * (len(theorems) > 1) + " " + _enumerated(theorems)
+        lines += _wrapped(
+            f"{_enumerated(kinds)}, {title}: {value.value}, because of {causes}", "  "
+        )
     return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -124,18 +129,33 @@ def _causes(reasons: Sequence[Reason]) -> list[str]:
 
 
 def _escapes(configuration: ConfigurationReport, palette: Palette) -> str:
-    return "\n".join(_escape(escape, palette) for escape in configuration.escapes)
+    """One paragraph for each reason, with a witness of the first instruction that has it."""
+    groups: dict[object, list[Escape]] = {}
+    for escape in configuration.escapes:
+        groups.setdefault(_explained(escape), []).append(escape)
+    return "\n".join(_escape(group, palette) for group in groups.values())
 
 
-def _escape(escape: Escape, palette: Palette) -> str:
-    name = palette.paint(label(escape.instruction, escape.operands), "red")
-    lines = [f"  {name}", *_wrapped(escape.reason, "    ")]
+def _explained(escape: Escape) -> object:
+    """What two escapes share if one explanation will do for both."""
+    shapes = [
+        (witness.clause, tuple((run.mode, run.outcome, run.cause) for run in witness.runs))
+        for witness in escape.witnesses[:1]
+    ]
+    return escape.reason, tuple(shapes), escape.replayed
+
+
+def _escape(group: Sequence[Escape], palette: Palette) -> str:
+    first = group[0]
+    names = ", ".join(labels((escape.instruction, escape.operands) for escape in group))
+    lines = [palette.paint(line, "red") for line in _wrapped(names, "  ")]
+    lines += _wrapped(first.reason, "    ")
     text = "\n".join(lines) + "\n"
-    if not escape.witnesses:
+    if not first.witnesses:
         return text + "    (no witness: see `defects`)\n"
-    if not escape.replayed:
+    if not first.replayed:
         text += "    (a witness did not replay on the concrete machine)\n"
-    return text + render_witness(escape.witnesses[0], palette, "      ")
+    return text + render_witness(first.witnesses[0], palette, "      ")
 
 
 def _letter(counterexamples: Sequence[LetterCounterexample]) -> str:

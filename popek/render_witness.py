@@ -1,6 +1,7 @@
 """Witnesses as text: the instruction, and its runs side by side."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from checker.answers import Run, Value, Witness
@@ -10,6 +11,9 @@ from popek.table import table
 
 Show: TypeAlias = Callable[[int, int], str]
 """A value and its width, as text."""
+
+_CELL = re.compile(r"(\w+)\[0x([0-9a-f]+)\]\Z")
+_IN_A_ROW = 4  # cells that are shown together
 
 WIDTH = 100
 """Characters of a line of text output."""
@@ -64,13 +68,14 @@ def _limits(witness: Witness) -> tuple[int, ...]:
 
 def _rows(witness: Witness, show: Show) -> list[tuple[str, ...]]:
     runs = witness.runs
-    marked = decisive(witness)
+    marked = frozenset(decisive(witness))
     rows = [("", "", *_heads(witness))]
     values = [{value.name: value for value in run.values} for run in runs]
     names = dict.fromkeys(name for run in values for name in run)
-    for name in names:
-        mark = "*" if name in marked else ""
-        rows.append((mark, name, *(_cell(run.get(name), show) for run in values)))
+    for group in _grouped(list(names), values):
+        mark = "*" if marked.intersection(group) else ""
+        cells = (_together([run.get(name) for name in group], show) for run in values)
+        rows.append((mark, _title(group), *cells))
     if any(run.choices for run in runs):
         chosen = ("; ".join(f"0x{choice:X}" for choice in run.choices) for run in runs)
         rows.append(("", "(left open)", *chosen))
@@ -85,6 +90,50 @@ def _heads(witness: Witness) -> list[str]:
     if len(modes) == 2 and witness.property.endswith(("escape", "violation")):
         return [f"real machine, {modes[0]}", f"virtual machine, {modes[1]}"]
     return modes
+
+
+def _grouped(
+    names: Sequence[str], runs: Sequence[Mapping[str, Value]]
+) -> Iterator[tuple[str, ...]]:
+    """Each name alone, but cells of at most 8 bits that follow one another together."""
+    group: list[str] = []
+    for name in names:
+        here = _CELL.match(name)
+        last = _CELL.match(group[-1]) if group else None
+        small = all(name in run and run[name].width <= 8 for run in runs)
+        follows = (
+            here is not None
+            and last is not None
+            and here[1] == last[1]
+            and int(here[2], 16) == int(last[2], 16) + 1
+            and len(group) < _IN_A_ROW
+        )
+        if group and not (small and follows):
+            yield tuple(group)
+            group = []
+        group.append(name)
+    if group:
+        yield tuple(group)
+
+
+def _title(group: Sequence[str]) -> str:
+    """`E[0x10]`, or `E[0x10..0x13]`."""
+    if len(group) == 1:
+        return group[0]
+    last = group[-1].partition("[")[2]
+    return f"{group[0].removesuffix(']')}..{last}"
+
+
+def _together(values: Sequence[Value | None], show: Show) -> str:
+    """One value, or the contents of several cells in the order of their addresses."""
+    if len(values) == 1 or None in values:
+        return _cell(values[0], show)
+    found = [value for value in values if value is not None]
+    before, after = (
+        " ".join(f"{value:02X}" for value in side)
+        for side in ([v.before for v in found], [v.after for v in found])
+    )
+    return before if before == after else f"{before} -> {after}"
 
 
 def _cell(value: Value | None, show: Show) -> str:

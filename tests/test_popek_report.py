@@ -7,13 +7,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from checker.answers import Answer, Components
+from checker.answers import Answer, Components, Value
 from checker.report import Explanation, Report
 from popek.exit_status import ExitStatus, worst
 from popek.judgement import judge
 from popek.number import number
 from popek.render_classes import LONG, labels, render_classes
-from popek.render_explanation import finding, render_explanation
+from popek.render_explanation import finding, render_explanation, render_explanations
 from popek.render_json import explanations_json, render_json
 from popek.render_report import render_report
 from popek.render_witness import render_witness
@@ -248,3 +248,50 @@ def test_a_table_wraps_a_long_cell_within_its_column() -> None:
         "    three",
         "bb  x",
     ]
+
+
+def test_escapes_with_one_reason_are_explained_once() -> None:
+    (configuration,) = SAMPLE.configurations
+    (escape,) = configuration.escapes
+    twin = dataclasses.replace(escape, instruction="MOVE from CCR")
+    alike = dataclasses.replace(configuration, escapes=(escape, twin))
+    once = render_report(SAMPLE)
+
+    text = render_report(dataclasses.replace(SAMPLE, configurations=(alike,)))
+
+    assert '  "MOVE from SR", "MOVE from CCR"\n' in text
+    assert text.count(escape.reason) == once.count(escape.reason)
+    assert len(text.splitlines()) == len(once.splitlines())
+
+
+def test_operand_sets_with_the_same_kinds_of_evidence_are_told_by_the_first() -> None:
+    whole = explanation()
+    (row,) = whole.rows
+    rows = tuple(dataclasses.replace(row, operands=name) for name in ("d0", "d1", "d2"))
+    several = dataclasses.replace(
+        whole, configuration=dataclasses.replace(whole.configuration, instructions=rows)
+    )
+
+    text = " ".join(render_explanation(several).split())
+
+    assert 'likewise, with other values: "MOVE from SR"[d1, d2]' in text
+    assert text.count("Definition (") == render_explanation(whole).count("Definition (")
+
+
+def test_a_second_configuration_with_the_same_evidence_names_the_first() -> None:
+    one = explanation()
+    other = dataclasses.replace(
+        one, configuration=dataclasses.replace(one.configuration, name="other")
+    )
+
+    text = render_explanations([one, other])
+
+    assert text.endswith("  as in configuration classic\n")
+
+
+def test_small_cells_that_follow_one_another_are_shown_together() -> None:
+    cells = tuple(Value(f"E[0x{at:x}]", 8, at, at if at < 0x12 else 0) for at in range(0x10, 0x13))
+    run = dataclasses.replace(READS_MODE.runs[0], values=cells)
+    text = render_witness(dataclasses.replace(READS_MODE, runs=(run,), differs=()))
+
+    assert "E[0x10..0x12]  10 11 12 -> 10 11 00\n" in text
