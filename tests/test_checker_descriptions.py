@@ -30,6 +30,7 @@ def _check(name: str) -> Report:
         ("tiny/sptbr", YES, YES, []),
         ("tiny/mret", NO, YES, ["MRET"]),
         ("tiny/invlpg", NO, NO, ["INVLPG"]),
+        ("beta/beta", NO, YES, ["JMP", "BEQ", "BNE"]),
     ],
 )
 def test_a_small_description_has_the_verdicts_of_the_paper(
