@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,11 @@ from hypothesis import strategies as st
 
 from checker.check import check
 from checker.report import InstructionReport, Report
+from refvmm.derive import derive
+from refvmm.lockstep import lockstep
+from refvmm.strategy import Strategy
+from refvmm.virtual_machine import VirtualMachine
+from refvmm.vm_map import Placement, bare_state, place
 from spec.assembly import assemble
 from spec.concrete import ConcreteEngine
 from spec.encoding import Codec
@@ -19,6 +25,8 @@ from spec.machine import Machine
 from spec.outcome import Retired
 from spec.program import Program
 from spec.state import MachineState
+from tests.pdp10_oracles import CODE, KA10, UNASSIGNED, UUO, Described
+from tests.test_oracle_pdp10 import random_case
 
 ISAS = Path(__file__).parent.parent / "isas" / "pdp10"
 USER, EXECUTIVE = 1, 0
@@ -40,12 +48,12 @@ def machine(
     """A machine with programs at physical addresses, and at a user's whose first block is `low`."""
     isa = described("ka10")
     start = MachineState(isa)
-    for place, parts in ((0, executive), (low * BLOCK_WORDS, user or {})):
+    for base, parts in ((0, executive), (low * BLOCK_WORDS, user or {})):
         for origin, text in parts.items():
             program = assemble(isa, text, origin=origin)
             assert isinstance(program, Program), program
             for segment in program.segments:
-                start.load_cells(place + segment.address, list(segment.cells))
+                start.load_cells(base + segment.address, list(segment.cells))
     start.update({"R.Rl": low} | state)
     return Machine(isa, start, Codec(isa).decode)
 
@@ -179,6 +187,52 @@ def test_every_claim_holds(reports: tuple[Report, Report]) -> None:
 
 def classes_of(row: InstructionReport) -> InstructionReport:
     return replace(row, witnesses=(), seconds=0.0, solver_seconds=0.0, solver_calls=0, cached=False)
+
+
+# --------------------------------------------------------------------------- monitors
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "strategy", "same"),
+    [
+        ("ka10", "no_user_io", Strategy.HYBRID, True),
+        ("ka10", "no_user_io", Strategy.TRAP_AND_EMULATE, False),
+        ("ka10_jrst", "classic", Strategy.TRAP_AND_EMULATE, True),
+    ],
+)
+def test_a_guest_cannot_tell_where_the_theorem_holds(
+    name: str, configuration: str, strategy: Strategy, same: bool
+) -> None:
+    isa, random = described(name), Random(1974)
+    (chosen,) = [c for c in isa.configurations if c.name == configuration]
+    monitor, machine = derive(isa, chosen), Described(isa, KA10)
+    half, told_apart = MEMORY_WORDS // 2, 0
+
+    for _ in range(40):
+        state = random_program(machine, random, bare_state(isa, half))
+        host = place(monitor, state, Placement(half, half, 0))
+        virtual = VirtualMachine([monitor], host, machine.codec.decode, strategy)
+        bare = Machine(isa, state, machine.codec.decode)
+        told_apart += lockstep(bare, virtual, 8) is not None
+
+    assert (told_apart == 0) is same
+
+
+def random_program(machine: Described, random: Random, state: MachineState) -> MachineState:
+    """Random instructions, biased to jumps, in either mode; segments within and past memory."""
+    user, low = random.choice((USER, EXECUTIVE)), random.choice((1, 2, 63, 64, 200))
+    instructions = machine.isa.instructions
+    base = low * BLOCK_WORDS if user == USER else 0
+    biased = [*instructions, *[i for i in instructions if i.name in REPAIRED] * 4]
+    cases = [random_case(machine, random.choice(biased), random) for _ in range(8)]
+    words = dict(cases[0].memory) | {CODE + i: case.code for i, case in enumerate(cases)}
+    for address, value in words.items():
+        state.cells[(base + address) % (MEMORY_WORDS // 2)] = value
+    state.own_array("AC")[:] = cases[0].ac
+    state.cells[UUO] = state.cells[UNASSIGNED] = 0o264000_000100
+    state.update({"PC": CODE, "USER": user, "R.Rl": low, "R.Pl": random.choice((0, 3, 255))})
+    state.update({"R.Ph": random.getrandbits(8), "R.Rh": random.getrandbits(8)})
+    return state
 
 
 # --------------------------------------------------------------------------- relocation of a VMM
