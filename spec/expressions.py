@@ -1,5 +1,6 @@
 """What an expression consists of."""
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from spec.ir import (
@@ -57,3 +58,13 @@ def reads(expr: Expr) -> frozenset[str]:
             found.add(node.element)
         left.extend(children(node))
     return frozenset(found)
+
+
+def locals_in(expr: Expr) -> Iterator[str]:
+    """The locals in an expression, once for each occurrence, from left to right."""
+    left = [expr]
+    while left:
+        node = left.pop()
+        if isinstance(node, Local):
+            yield node.name
+        left.extend(reversed(children(node)))
