@@ -1,10 +1,11 @@
 """From the IR to text: functions, instructions, traps, interrupts and state as declarations."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from spec import ir, syntax
-from spec.raise_statements import Bodies, parameter_types, result_type
+from spec.raise_statements import Bodies, parameter_types
 from spec.raising import number
+from spec.scope import ACCESS
 from spec.source import NOWHERE
 from spec.syntax_text import COLUMNS, block_lines, expression_text, parameters_text, type_text
 from spec.types import Address, Bits, Enumeration, Type
@@ -14,10 +15,16 @@ from spec.vocabulary import vocabulary
 class Declarations:
     """Writes the declarations of one description, each as lines of text."""
 
-    def __init__(self, isa: ir.Isa, mode_name: str | None = None) -> None:
+    def __init__(
+        self,
+        isa: ir.Isa,
+        mode_name: str | None = None,
+        temporary: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`temporary` says which locals disappear where they are used once, besides lowering's."""
         self.isa = isa
         self.vocabulary = vocabulary(isa, mode_name)
-        self.bodies = Bodies(self.vocabulary)
+        self.bodies = Bodies(self.vocabulary, temporary)
 
     def function(self, function: ir.Function) -> list[str]:
         """A function or procedure; `translate` has no written types."""
@@ -27,14 +34,13 @@ class Declarations:
         head = f"fn {self.vocabulary.called[function.name]}{self._parameters(kinds)}"
         result: Type | None = None
         if function.result is not None:
-            result = result_type(self.vocabulary, function.name)
+            result = self.vocabulary.type_of_result(function.name)
             head += f" -> {type_text(written(result))}"
         return _braced(head, self.bodies.body(function.body, kinds, result))
 
     def _translate(self, function: ir.Function) -> list[str]:
         known = self.vocabulary
-        access = Enumeration("access", 2, tuple((a.name.lower(), a.value) for a in ir.Access))
-        kinds: list[Type] = [known.virtual, access, Bits(8), known.mode]
+        kinds: list[Type] = [known.virtual, ACCESS, Bits(8), known.mode]
         names = [p.name for p in function.parameters]
         wide = "" if known.virtual_width == known.pc_width else f" : bits({known.virtual_width})"
         body = self.bodies.body(function.body, dict(zip(names, kinds, strict=True)), known.physical)
@@ -68,7 +74,7 @@ class Declarations:
                 return syntax.Type(operand, None, None, span=NOWHERE)
 
     def cause(self, cause: ir.Cause) -> list[str]:
-        kinds: dict[str, Type] = {p.name: Bits(p.width or 1) for p in cause.parameters}
+        kinds = {p.name: self.vocabulary.type_of_argument(cause.name, p) for p in cause.parameters}
         shown = self._parameters(kinds) if kinds else ""
         head = f"cause {cause.name}{shown} : {cause.trap_class.value}"
         return _braced(head, self.bodies.body(cause.delivery, self._with_next(kinds)))

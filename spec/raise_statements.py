@@ -12,7 +12,7 @@ from spec import ir, syntax
 from spec.effects import operands, statements
 from spec.expressions import children, locals_in, reads
 from spec.raising import Expressions, Raised, call, joined, name, number, sized
-from spec.simplify import assignments, function_writes, local_uses, simplify
+from spec.simplify import assignments, function_writes, local_uses, simplify, target_of
 from spec.simplify_expressions import negate, simplified
 from spec.source import NOWHERE
 from spec.types import Bits, Type, width_of
@@ -43,8 +43,11 @@ class _After:
 class Bodies:
     """Raises the bodies of one description."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, temporary: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self.vocabulary = vocabulary
+        self._temporary = temporary
         self.writes = function_writes(vocabulary.functions)
         self._functions = {n.split("<")[0].rstrip("=") for n in vocabulary.functions}
 
@@ -73,7 +76,7 @@ class Bodies:
     def is_temporary(self, local: str) -> bool:
         """Whether lowering made it up."""
         word = local.partition("'")[0]
-        return word in _TEMPORARY or word in self._functions
+        return word in _TEMPORARY or word in self._functions or self._temporary(local)
 
 
 class _Body:
@@ -86,6 +89,11 @@ class _Body:
         self.expressions = Expressions(bodies.vocabulary, self._local)
         self.uses = local_uses(block)
         self.assigned = assignments(block)
+        self.returned = {
+            s.value.name
+            for s in statements(block)
+            if isinstance(s, ir.Return) and isinstance(s.value, ir.Local)
+        }
         self.widths = {n: w for s in statements(block) for n, w in self._width(s)}
         self.kinds: dict[str, Raised] = {}
         self.names: dict[str, str] = {}
@@ -258,9 +266,8 @@ class _Body:
 
     def _waits(self, local: str) -> bool:
         """Whether the effect that gives a value to the local may be written where it is used."""
-        return (
-            self.uses[local] == 1 and local not in self.declared and self.bodies.is_temporary(local)
-        )
+        wanted = self.bodies.is_temporary(local) or local in self.returned
+        return wanted and self.uses[local] == 1 and local not in self.declared
 
     def _effect(self, statement: _Effect, after: _After) -> None:
         target = statement.target
@@ -295,9 +302,8 @@ class _Body:
                 made = call("translate", *arguments, *self._mode(mode))
                 return Raised(made, self.vocabulary.physical)
             case ir.Call(_, function, arguments):
-                return Raised(
-                    self._call(function, arguments), result_type(self.vocabulary, function)
-                )
+                kind = self.vocabulary.type_of_result(function)
+                return Raised(self._call(function, arguments), kind)
             case ir.Choose(_, width):
                 return Raised(call("unknown", number(width)), Bits(width))
             case _:
@@ -321,7 +327,9 @@ class _Body:
     def _trap(self, statement: ir.Trap) -> syntax.Trap:
         cause = self.vocabulary.causes[statement.cause]
         arguments = tuple(
-            self.expressions.typed(argument, Bits(parameter.width or 1))
+            self.expressions.typed(
+                argument, self.vocabulary.type_of_argument(statement.cause, parameter)
+            )
             for argument, parameter in zip(statement.arguments, cause.parameters, strict=True)
         )
         other = statement.trap_class is not cause.trap_class
@@ -426,12 +434,9 @@ class _Body:
 
     def _choice(self, statement: ir.If, after: _After) -> bool:
         """`x = if c then load(a) else load(b)`, where both arms end in giving `x` a value."""
-        match statement.then, statement.orelse:
-            case (*_, ir.Assign(local)), (*_, ir.Assign(other)) if local == other:
-                pass
-            case _:
-                return False
-        if self.assigned[local] != 2 or local in self.declared:
+        ends = {target_of(arm[-1]) if arm else None for arm in (statement.then, statement.orelse)}
+        local = ends.pop()
+        if ends or local is None or self.assigned[local] != 2 or local in self.declared:
             return False
         kept = dict(self.pending), dict(self.kinds), dict(self.names)
         test = self.expressions.condition(statement.condition)
@@ -472,9 +477,13 @@ class _Body:
             else:
                 self.out.append(syntax.Wait(span=NOWHERE))  # cannot be part of an expression
         last = arm[-1]
-        assert isinstance(last, ir.Assign)
         self._settle(last)
-        raised = self.expressions.expr(last.value, expected and Bits(width_of(expected) or 1))
+        if isinstance(last, ir.Assign):
+            kind = expected and Bits(width_of(expected) or 1)
+            raised = self.expressions.expr(last.value, kind)
+        else:
+            assert isinstance(last, _EFFECTS)
+            raised = self._effect_value(last)
         failed = bool(self.out or self.pending)
         self.pending = {}
         self.out, self.declared = outer, declared
@@ -487,14 +496,10 @@ _EFFECTS = ir.Load | ir.LoadPhysical | ir.Translate | ir.Probe | ir.Call | ir.Ch
 def parameter_types(vocabulary: Vocabulary, function: ir.Function) -> dict[str, Type]:
     """The types of the parameters that are written; `next` is passed without being written."""
     return {
-        p.name: Bits(p.width or 1)
+        p.name: vocabulary.type_of_parameter(function.name, p)
         for p in function.parameters
         if not (p.name == "next" and p is function.parameters[-1])
     }
-
-
-def result_type(vocabulary: Vocabulary, function: str) -> Type:
-    return Bits(vocabulary.functions[function].result or 1)
 
 
 def _mentioned(block: ir.Block, *values: ir.Expr) -> frozenset[str]:

@@ -173,6 +173,10 @@ def _branch(condition: Expr, then: Block, orelse: Block) -> Block:
     match then, orelse:
         case (Assign(name, value),), (Assign(other, alternative),) if name == other:
             return (Assign(name, select(condition, value, alternative)),)
+        case (Return(value),), (Return(alternative),):
+            return (Return(select(condition, value, alternative)),)
+        case _:
+            pass
     if orelse and ends(orelse) and not ends(then):
         return (If(negate(condition), orelse, ()), *then)
     if orelse and ends(then) and not ends(orelse):

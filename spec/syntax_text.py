@@ -83,11 +83,15 @@ def _statement(node: syntax.Stmt, level: int) -> Iterator[str]:
 def _if(node: syntax.If, level: int, before: str) -> Iterator[str]:
     """`before` is what stands at the line's start: `} else `."""
     short = f"{_INDENT * level}{before}if {expression_text(node.condition)} {{ "
-    if node.orelse is None and not before and len(node.then.statements) == 1:
-        (inner,) = node.then.statements
-        lines = () if isinstance(inner, syntax.If | syntax.Match) else (*_statement(inner, 0),)
-        if len(lines) == 1 and len(short) + len(lines[0]) + 2 <= COLUMNS:
-            yield f"{short}{lines[0]} }}"
+    if node.orelse is None and not before:
+        inner = _short(node.then)
+        if inner and len(short) + len(inner) + 2 <= COLUMNS:
+            yield f"{short}{inner} }}"
+            return
+    if not before and isinstance(node.orelse, syntax.Block):
+        then, orelse = (_short(block) for block in (node.then, node.orelse))
+        if then and orelse and len(short) + len(then) + len(orelse) + 13 <= COLUMNS:
+            yield f"{short}{then} }} else {{ {orelse} }}"
             return
     yield from _line(f"{before}if ", node.condition, " {", level)
     yield from block_lines(node.then, level + 1)
@@ -102,6 +106,18 @@ def _if(node: syntax.If, level: int, before: str) -> Iterator[str]:
             yield f"{_INDENT * level}}}"
         case _:
             assert_never(node.orelse)
+
+
+def _short(block: syntax.Block) -> str:
+    """A block of one simple statement on one line, else nothing."""
+    match block.statements:
+        case (syntax.If() | syntax.Match() | syntax.For(),):
+            return ""
+        case (statement,):
+            lines = [*_statement(statement, 0)]
+            return lines[0] if len(lines) == 1 else ""
+        case _:
+            return ""
 
 
 def _braced(before: str, block: syntax.Block, level: int) -> Iterator[str]:
@@ -223,9 +239,7 @@ def _lines(node: syntax.Expr, rank: int, first: int, rest: int) -> list[str]:
             lines = [f"if {head[0]}", *(_INDENT + line for line in head[1:])]
             return [*lines, *_arm("then ", then, 1, rest), *_else(orelse, rest)]
         case syntax.Call(function, arguments) if arguments:
-            shown = [_arguments((argument,)) for argument in arguments]
-            parts = [*(f"{text}," for text in shown[:-1]), f"{shown[-1]})"]
-            return _filled([f"{_flat(function, _POSTFIX)}(", *parts], first, rest)
+            return _call(f"{_flat(function, _POSTFIX)}(", arguments, first, rest)
         case syntax.Binary() | syntax.IfExpr():
             inner = _lines(node, _CHOICE, first - 1, rest - 1)
             return [f"({inner[0]}", *inner[1:-1], f"{inner[-1]})"]
@@ -277,13 +291,27 @@ def _chain(node: syntax.Binary, first: int, rest: int) -> list[str]:
     return lines
 
 
-def _filled(parts: list[str], first: int, rest: int) -> list[str]:
-    """The parts with a blank between them (none after the first), as many to a line as fit."""
-    lines, room = [parts[0] + parts[1]], first
-    for part in parts[2:]:
-        if len(lines[-1]) + 1 + len(part) <= room:
-            lines[-1] += f" {part}"
-        else:
-            lines.append(part)
-            room = rest
+def _call(
+    head: str, arguments: tuple[syntax.Expr | syntax.Named, ...], first: int, rest: int
+) -> list[str]:
+    """As many arguments to a line as fit."""
+    lines, room = [head], first
+    for position, argument in enumerate(arguments, 1):
+        after = ")" if position == len(arguments) else ","
+        before = "" if position == 1 else " "
+        flat = _arguments((argument,))
+        if len(lines[-1]) + len(before) + len(flat) + len(after) <= room:
+            lines[-1] += before + flat + after
+            continue
+        if position > 1:
+            lines.append("")
+            before, room = "", rest
+        left = room - len(lines[-1]) - len(after)
+        value = argument.value if isinstance(argument, syntax.Named) else argument
+        name = f"{argument.name} = " if isinstance(argument, syntax.Named) else ""
+        more = _lines(value, _CHOICE, left - len(name), rest - 2 * len(_INDENT))
+        lines[-1] += before + name + more[0]
+        lines += [_INDENT + line for line in more[1:]]
+        lines[-1] += after
+        room = rest
     return lines

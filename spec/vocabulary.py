@@ -4,7 +4,6 @@ The IR keeps widths only. An enumeration of state elements is named as the mode,
 element (or field) that has it.
 """
 
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,18 +11,15 @@ from dataclasses import dataclass
 from spec import ir
 from spec.effects import operands, statements
 from spec.expressions import children
+from spec.inferred import Inferred, bits_or, infer
 from spec.lower_calls import BUILTINS
-from spec.parse import GRAMMAR
 from spec.types import Address, Bits, Enumeration, Type
 
-
-@functools.cache
-def keywords() -> frozenset[str]:
-    """The words of the language: no local is called so, to be on the safe side."""
-    grammar = GRAMMAR.read_text(encoding="utf-8")
-    quoted = re.findall(r'"([a-z]+)"', grammar)
-    listed = [word for found in re.findall(r"/\(([a-z|]+)\)", grammar) for word in found.split("|")]
-    return BUILTINS | {*quoted, *listed, "true", "false", "next", "bool", "int"}
+KEYWORDS = BUILTINS.union(
+    ["let", "var", "if", "then", "else", "match", "for", "in", "require", "trap", "wait", "return"],
+    ["true", "false", "next", "bool", "int"],
+)
+"""No local is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,7 @@ class Vocabulary:
     functions: Mapping[str, ir.Function]
     called: Mapping[str, str]  # by function: its name in text
     causes: Mapping[str, ir.Cause]
+    inferred: Inferred
     zeros: Mapping[str, int]  # arrays of which one element reads 0 and ignores writes
     taken: frozenset[str]  # names that no local may have
 
@@ -68,6 +65,19 @@ class Vocabulary:
     def type_of_element(self, name: str) -> Type:
         element = self.elements[name]
         return self.enumeration(element.values) or Bits(element.width)
+
+    def type_of_parameter(self, function: str, parameter: ir.Local) -> Type:
+        found = self.inferred.parameters.get((function, parameter.name))
+        return bits_or(found, parameter.width)
+
+    def type_of_result(self, function: str) -> Type:
+        if self.called[function] == "translate":
+            return self.physical
+        return bits_or(self.inferred.results.get(function), self.functions[function].result or 0)
+
+    def type_of_argument(self, cause: str, parameter: ir.Local) -> Type:
+        """The type of a cause's parameter."""
+        return bits_or(self.inferred.causes.get((cause, parameter.name)), parameter.width)
 
     def is_struct_array(self, name: str) -> bool:
         """Whether the array is a field of an array of structs: written `R[i].field`."""
@@ -98,8 +108,9 @@ def vocabulary(isa: ir.Isa, mode_name: str | None = None) -> Vocabulary:
         functions=functions,
         called=called,
         causes={c.name: c for c in isa.causes},
+        inferred=infer(isa, enumerations),
         zeros=_zeros(isa),
-        taken=keywords() | members | state | frozenset(called.values()) | {isa.memory.name},
+        taken=KEYWORDS | members | state | frozenset(called.values()) | {isa.memory.name},
     )
 
 
@@ -132,7 +143,7 @@ def _called(functions: Mapping[str, ir.Function], translate: str) -> dict[str, s
         word = re.sub(r"[^\w.]", "_", name.partition("<")[0].rstrip("=")) + numbers
         if name.endswith("="):
             word = f"write_{word}"
-        while word in names.values() or word in keywords():
+        while word in names.values() or word in KEYWORDS:
             word += "_"
         names[name] = word
     return names

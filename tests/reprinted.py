@@ -86,11 +86,15 @@ def description(isa: Isa) -> str:
     for kind in known.enumerations.values():
         members = ", ".join(f"{m} = {v}" for m, v in kind.members)
         is_mode = kind.name == known.mode.name
-        lines.append(f"{'mode' if is_mode else 'enum'} {kind.name} : bits({kind.width}) {{ {members} }}")
+        lines.append(
+            f"{'mode' if is_mode else 'enum'} {kind.name} : bits({kind.width}) {{ {members} }}"
+        )
     lines += _state(isa, write)
     memory = isa.memory
     order = "big" if memory.big_endian else "little"
-    lines.append(f"memory {memory.name} : bits({memory.cell_width})[2^{memory.address_width}] {order}")
+    lines.append(
+        f"memory {memory.name} : bits({memory.cell_width})[2^{memory.address_width}] {order}"
+    )
     for function in isa.functions:
         lines += write.function(function)
     for cause in isa.causes:
@@ -122,7 +126,9 @@ def _state(isa: Isa, write: Declarations) -> list[str]:
     lines: list[str] = []
     for element in isa.elements:
         struct, dot, _ = element.name.rpartition(".")
-        if element.name in banked or element.role is Role.MODE and element.name == known.mode_element:
+        if element.name in banked or (
+            element.role is Role.MODE and element.name == known.mode_element
+        ):
             continue
         if dot:
             structs[struct].append(element)
@@ -134,7 +140,7 @@ def _state(isa: Isa, write: Declarations) -> list[str]:
         length = "" if members[0].length is None else f"[{members[0].length}]"
         lines.append(f"struct Struct_{name} {{ {inside} }}")
         lines.append(f"{members[0].role.value} {name} : Struct_{name}{length}")
-    modes = dict((v, m) for m, v in isa.mode.members)
+    modes = {v: m for m, v in isa.mode.members}
     for bank in isa.banks:
         shown = ", ".join(f"{modes[mode]}: {element}" for mode, element in bank.members)
         lines.append(f"bank {bank.name} : bits({bank.width}) {{ {shown} }}")

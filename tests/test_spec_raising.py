@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reprinted import outcome, reloaded, same_state, writable
-from tests.strategies import IN_CI, descriptions, states
+from tests.strategies import descriptions, states
 
 
 @settings(max_examples=1500)
