@@ -26,6 +26,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek asm ISA FILE               assemble a program
   popek disasm ISA FILE            disassemble one
   popek run ISA PROGRAM            run one on the bare machine
+  popek vmm ISA                    derive the virtual machine monitor, and print it
   popek list                       the bundled descriptions
 
 ISA is a file (`my.isa`) or a bundled description (`riscv/rv32`, or `rv32` where that is clear).
@@ -48,6 +49,7 @@ VERBS = {
     "asm": "popek.verb_asm",
     "disasm": "popek.verb_disasm",
     "run": "popek.verb_run",
+    "vmm": "popek.verb_vmm",
     "list": "popek.verb_list",
 }
 

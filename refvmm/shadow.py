@@ -105,7 +105,7 @@ class _Maker:
         yield scalar("stale", 1)
         yield array("touched", self.va_width, TOUCHED)
         yield array("touched.valid", 1, TOUCHED)
-        yield scalar("touch", 2)
+        yield scalar("touch.turn", 2)
         yield array("walk", self.pa_width, max(1, self.walks))
         yield scalar("walks", 8)
         yield scalar("walk.lost", 1)
@@ -114,11 +114,11 @@ class _Maker:
 
     def touch(self) -> ir.Function:
         """The interpreted instruction reached an address of the current view."""
-        at = ir.Read("vmm.touch", 2)
+        at = ir.Read("vmm.touch.turn", 2)
         body: ir.Block = (
             ir.Write("vmm.touched", self._base_of(self.va, self.va_width), at),
             ir.Write("vmm.touched.valid", _one(1), at),
-            ir.Write("vmm.touch", ir.Binary(ir.BinaryOp.ADD, at, ir.Literal(1, 2), 2)),
+            ir.Write("vmm.touch.turn", ir.Binary(ir.BinaryOp.ADD, at, ir.Literal(1, 2), 2)),
         )
         return ir.Function("vmm.touch", (self.va,), body, None)
 

@@ -73,6 +73,8 @@ class _Inference:
         for interrupt in self.isa.interrupts:
             self._body(interrupt.delivery, {}, None)
         for (what, owner, name), types in self._seen.items():
+            if self.physical in types:
+                types.discard(None)  # numbers become addresses by `paddr` anyhow
             only = types.pop() if len(types) == 1 else None
             if only is None:
                 continue

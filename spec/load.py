@@ -357,6 +357,8 @@ class _Loader:
         for node in of(syntax.Function):
             if not isinstance(node, syntax.Function) or node.name in used:
                 continue
+            if known.functions.get(node.name) is not node:
+                continue  # rejected already
             bound: dict[str, Value] = {}
             generic = False
             with known.collecting():

@@ -31,7 +31,8 @@ class Declarations:
         if function.name == self.isa.translate:
             return self._translate(function)
         kinds = parameter_types(self.vocabulary, function)
-        head = f"fn {self.vocabulary.called[function.name]}{self._parameters(kinds)}"
+        shown = self._shared(function, kinds)
+        head = f"fn {self.vocabulary.called[function.name]}{parameters_text(shown)}"
         result: Type | None = None
         if function.result is not None:
             result = self.vocabulary.type_of_result(function.name)
@@ -63,7 +64,25 @@ class Declarations:
             f.name: self.vocabulary.enumeration(f.values) or Bits(f.width)
             for f in instruction.fields
         }
-        return found | {"next": Bits(self.vocabulary.pc_width)}
+        tags = self.vocabulary.types_of_tags(found)
+        return found | tags | {"next": Bits(self.vocabulary.pc_width)}
+
+    def _shared(
+        self, function: ir.Function, kinds: dict[str, Type]
+    ) -> tuple[syntax.Parameter, ...]:
+        """The parameters of a function, operands whole."""
+        found: list[syntax.Parameter] = []
+        for names in self.vocabulary.grouped(function.parameters):
+            prefix = names[0].removesuffix(".tag")
+            operand = self.vocabulary.operand(prefix, names) if len(names) > 1 else None
+            if operand is not None:
+                kind = syntax.Type(operand.name, None, None, span=NOWHERE)
+                found.append(syntax.Parameter(prefix, kind, span=NOWHERE))
+                continue
+            found += [
+                syntax.Parameter(n, written(kinds[n]), span=NOWHERE) for n in names if n in kinds
+            ]
+        return tuple(found)
 
     def parameter_type(self, kind: ir.FieldType | ir.OperandRef) -> syntax.Type:
         """The type of an instruction's parameter, as it is written."""

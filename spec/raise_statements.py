@@ -5,18 +5,19 @@ lowering would take it apart again: `store(a, load(b, 32))`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from spec import ir, syntax
 from spec.effects import operands, statements
 from spec.expressions import children, locals_in, reads
+from spec.folded_syntax import folded
 from spec.raising import Expressions, Raised, call, joined, name, number, sized
-from spec.simplify import assignments, function_writes, local_uses, simplify, target_of
+from spec.simplify import assignments, function_writes, local_uses, replaced, simplify, target_of
 from spec.simplify_expressions import negate, simplified
 from spec.source import NOWHERE
 from spec.types import Bits, Type, width_of
-from spec.vocabulary import Vocabulary, guarded_write
+from spec.vocabulary import Vocabulary, guarded_write, statement_words
 
 _TEMPORARY = {"t", "index", "subject", "bit", "loaded", "physical", "accessible", "unknown"}
 """What lowering calls the locals that it makes (`'1` and so on may follow)."""
@@ -60,7 +61,8 @@ class Bodies:
         """A body whose parameters (or fields) have these types; `result`: what it returns."""
         block = simplify(block, self.writes, self.is_temporary, parameters)
         body = _Body(self, block, result)
-        return syntax.Block(tuple(body.whole(block, parameters)), span=NOWHERE)
+        made = _guarded(body.whole(block, parameters))
+        return folded(syntax.Block(tuple(made), span=NOWHERE))
 
     def condition(self, expr: ir.Expr) -> syntax.Expr:
         """A truth value over state."""
@@ -95,6 +97,7 @@ class _Body:
             if isinstance(s, ir.Return) and isinstance(s.value, ir.Local)
         }
         self.widths = {n: w for s in statements(block) for n, w in self._width(s)}
+        self.given: Mapping[str, Type] = {}
         self.kinds: dict[str, Raised] = {}
         self.names: dict[str, str] = {}
         self.declared: set[str] = set()
@@ -104,6 +107,7 @@ class _Body:
     def whole(self, block: ir.Block, parameters: Mapping[str, Type]) -> list[syntax.Stmt]:
         for parameter, kind in parameters.items():
             self.declare(parameter, Raised(name(parameter), kind), known_as=parameter)
+        self.given = parameters
         for parameter in parameters:
             if self.assigned[parameter]:
                 given = self.kinds[parameter]
@@ -128,6 +132,7 @@ class _Body:
         word, _, count = local.partition("'")
         wish = "value" if self.bodies.is_temporary(local) else f"{word}_{count}" if count else word
         used = set(self.names.values())
+        used |= statement_words() if self.assigned[local] > 1 or local in self.given else set()
         found, tries = wish, 1
         while found in used or found in self.vocabulary.taken:
             tries += 1
@@ -156,7 +161,7 @@ class _Body:
     # -- blocks
 
     def _block(self, block: ir.Block, after: _After) -> None:
-        for position, statement in enumerate(block):
+        for position, statement in enumerate(self._banks_written(block)):
             rest = block[position + 1 :]
             self._statement(
                 statement,
@@ -165,6 +170,25 @@ class _Body:
                 ),
             )
         self._flush()
+
+    def _banks_written(self, block: ir.Block) -> ir.Block:
+        """The block with the value that a bank is given in the place of the local that held it."""
+        made: list[ir.Stmt] = []
+        for statement in block:
+            match made[-1:], statement:
+                case [ir.Assign(local, value)], ir.If() as branch if self._only_for(branch, local):
+                    made[-1] = _with_value(branch, local, value)
+                case _:
+                    made.append(statement)
+        return tuple(made)
+
+    def _only_for(self, branch: ir.If, local: str) -> bool:
+        """Whether the branch gives a bank the value of a local that has no other use."""
+        bank = self._bank_write(branch)
+        if bank is None or not isinstance(bank[1], ir.Local) or bank[1].name != local:
+            return False
+        only = self.uses[local] == len(bank[0].members) and self.assigned[local] == 1
+        return only and self.bodies.is_temporary(local)
 
     def _inner(self, block: ir.Block, after: _After) -> syntax.Block:
         outer, declared = self.out, set(self.declared)
@@ -317,11 +341,14 @@ class _Body:
     def _call(self, function: str, arguments: tuple[ir.Expr, ...]) -> syntax.Expr:
         routine = self.vocabulary.functions[function]
         kinds = parameter_types(self.vocabulary, routine)
-        shown = [
-            self.expressions.typed(argument, kinds[parameter.name])
-            for parameter, argument in zip(routine.parameters, arguments, strict=True)
-            if parameter.name in kinds
-        ]
+        given = dict(zip((p.name for p in routine.parameters), arguments, strict=True))
+        shown: list[syntax.Expr] = []
+        for names in self.vocabulary.grouped(routine.parameters):
+            whole = _operand([given[n] for n in names], names) if len(names) > 1 else None
+            if whole is not None:
+                shown.append(name(whole))
+                continue
+            shown += [self.expressions.typed(given[n], kinds[n]) for n in names if n in kinds]
         return call(self.vocabulary.called[function], *shown)
 
     def _trap(self, statement: ir.Trap) -> syntax.Trap:
@@ -491,6 +518,50 @@ class _Body:
 
 
 _EFFECTS = ir.Load | ir.LoadPhysical | ir.Translate | ir.Probe | ir.Call | ir.Choose
+
+
+def _with_value(branch: ir.If, local: str, value: ir.Expr) -> ir.If:
+    """The branch with a value in the place of a local."""
+
+    def put(expr: ir.Expr) -> ir.Expr:
+        return value if isinstance(expr, ir.Local) and expr.name == local else expr
+
+    def within(block: ir.Block) -> ir.Block:
+        return tuple(
+            replace(s, then=within(s.then), orelse=within(s.orelse))
+            if isinstance(s, ir.If)
+            else replaced(s, put)
+            for s in block
+        )
+
+    (made,) = within((branch,))
+    assert isinstance(made, ir.If)
+    return made
+
+
+def _guarded(made: list[syntax.Stmt]) -> list[syntax.Stmt]:
+    """`if c { return a } else { return b }` at the end without its `else`."""
+    match made[-1:]:
+        case [
+            syntax.If(
+                test,
+                syntax.Block((syntax.Return(),)) as then,
+                syntax.Block((syntax.Return() as last,)),
+            )
+        ]:
+            return [*made[:-1], syntax.If(test, then, None, span=NOWHERE), last]
+        case _:
+            return made
+
+
+def _operand(given: list[ir.Expr], names: tuple[str, ...]) -> str | None:
+    """The operand whose fields are given, if they are all those of one."""
+    prefix = names[0].removesuffix(".tag")
+    if not isinstance(given[0], ir.Local) or not given[0].name.endswith(".tag"):
+        return None
+    passed = given[0].name.removesuffix(".tag")
+    same = [passed + n.removeprefix(prefix) for n in names]
+    return passed if [isinstance(e, ir.Local) and e.name for e in given] == same else None
 
 
 def parameter_types(vocabulary: Vocabulary, function: ir.Function) -> dict[str, Type]:

@@ -10,9 +10,10 @@ from typing import assert_never
 
 from spec import ir, syntax
 from spec.expressions import locals_in
-from spec.source import NOWHERE
+from spec.simplify_expressions import pieces
+from spec.source import NOWHERE, Span
 from spec.types import Address, Bits, Enumeration, Type, width_of
-from spec.vocabulary import Vocabulary, guarded_read
+from spec.vocabulary import Vocabulary, guarded_read, layout
 
 _BIT = Bits(1)
 _WORDS = {
@@ -35,6 +36,10 @@ _SIGNS = {
     ir.BinaryOp.LSHR: ">>",
     ir.BinaryOp.ASHR: ">>",
 }
+
+
+MEMBER = Span("member", 0, 0)
+"""The span of names that are members of enumerations: constants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,8 @@ class Expressions:
                 return self._extract(expr)
             case ir.Concat():
                 return self._concat(expr)
+            case ir.Extend() if (whole := self._struct(expr)) is not None:
+                return whole
             case ir.Extend(operand, signed, width):
                 inner = self.expr(operand, None).node
                 word = "sext" if signed else "zext"
@@ -339,14 +346,23 @@ class Expressions:
         word = "carry" if op is ir.BinaryOp.ADD else "borrow"
         return call(word, first.node, second.node, *third)
 
+    def _struct(self, expr: ir.Expr) -> Raised | None:
+        """The register with fields that an expression reads as a whole."""
+        made = layout(expr)
+        if made is None or not made.fields:
+            return None
+        struct = made.fields[0][0].rpartition(".")[0]
+        if self.vocabulary.structs.get(struct) != made:
+            return None
+        return Raised(call("bits", name(struct)), Bits(expr.width))
+
     def _concat(self, expr: ir.Concat) -> Raised:
-        parts: list[ir.Expr] = []
-        left: ir.Expr = expr
-        while isinstance(left, ir.Concat):
-            parts.append(left.low)
-            left = left.high
-        made = self._piece(left)
-        for part in reversed(parts):
+        whole = self._struct(expr)
+        if whole is not None:
+            return whole
+        first, *parts = pieces(expr)
+        made = self._piece(first)
+        for part in parts:
             made = joined("++", made, self._piece(part))
         return Raised(made, Bits(expr.width))
 
@@ -460,7 +476,9 @@ class Expressions:
 
 
 def _member(kind: Enumeration, value: int) -> syntax.Expr | None:
-    return next((name(member) for member, encoding in kind.members if encoding == value), None)
+    names = (member for member, encoding in kind.members if encoding == value)
+    found = next(names, None)
+    return None if found is None else syntax.Name(found, span=MEMBER)
 
 
 def _signed_number(literal: ir.Literal) -> syntax.Expr:

@@ -31,6 +31,8 @@ from spec.ir import (
 )
 
 _VALUES = Concrete()
+_PARTS = 3
+"""Bits in so many places are better written with a mask."""
 _OPPOSITE = {
     CompareOp.EQ: CompareOp.NE,
     CompareOp.NE: CompareOp.EQ,
@@ -238,7 +240,36 @@ def concat(high: Expr, low: Expr) -> Expr:
                 return concat(upper, extract(one, top, bottom))
         case _:
             pass
-    return Concat(high, low, width)
+    made = Concat(high, low, width)
+    return _masked(made) or made
+
+
+def pieces(expr: Expr) -> list[Expr]:
+    """What is concatenated, from the highest piece down."""
+    found: list[Expr] = []
+    while isinstance(expr, Concat):
+        found.append(expr.low)
+        expr = expr.high
+    return [expr, *reversed(found)]
+
+
+def _masked(expr: Concat) -> Expr | None:
+    """Bits of one operand in their places, and zeros between them, as `operand & mask`."""
+    operand: Expr | None = None
+    mask = below = parts = 0
+    for piece in reversed(pieces(expr)):
+        match piece:
+            case Extract(one, high, low) if low == below and operand in (None, one):
+                operand, mask, parts = one, mask | (_ones(high + 1 - low) << low), parts + 1
+            case Literal(0):
+                pass
+            case _:
+                return None
+        below += piece.width
+    if operand is None or parts < _PARTS or operand.width < expr.width:
+        return None
+    whole = extract(operand, expr.width - 1, 0)
+    return Binary(BinaryOp.AND, whole, Literal(mask, expr.width), expr.width)
 
 
 def extend(operand: Expr, signed: bool, width: int) -> Expr:
@@ -249,6 +280,10 @@ def extend(operand: Expr, signed: bool, width: int) -> Expr:
             return Literal(_VALUES.extend(value, operand.width, signed, width), width)
         case Extend(below, inner) if inner is signed or not inner:
             return extend(below, inner, width)
+        case Binary(BinaryOp.AND, Extract(whole, _, 0), Literal(mask)) if (
+            not signed and whole.width == width
+        ):
+            return binary(BinaryOp.AND, whole, Literal(mask, width))
         case _:
             return Extend(operand, signed, width)
 
@@ -309,6 +344,8 @@ def _order(op: CompareOp, left: Expr, right: Expr, width: int) -> Expr:
         return Boolean(False)
     if op is CompareOp.ULE and (left == zero or right == ones):
         return Boolean(True)
+    if op is CompareOp.ULE and right == zero:
+        return compare(CompareOp.EQ, left, right)
     return Compare(op, left, right)
 
 

@@ -14,6 +14,7 @@ COLUMNS = 100
 _INDENT = "  "
 _CHOICE, _PREFIX, _POSTFIX = 0, 11, 12
 """How strongly `if ... then`, unary operators and what stands before brackets bind."""
+_CLOSED = "}"  # the last line of a match
 
 
 def expression_text(node: syntax.Expr) -> str:
@@ -147,7 +148,8 @@ def _line(before: str, value: syntax.Expr, after: str, level: int) -> Iterator[s
     lines = _lines(value, _CHOICE, room - len(before) - len(after), room - len(_INDENT))
     yield margin + before + lines[0] + (after if len(lines) == 1 else "")
     for position, line in enumerate(lines[1:], 2):
-        yield margin + _INDENT + line + (after if position == len(lines) else "")
+        indent = "" if line == _CLOSED and position == len(lines) else _INDENT
+        yield margin + indent + line + (after if position == len(lines) else "")
 
 
 # --------------------------------------------------------------------------- expressions
@@ -235,11 +237,22 @@ def _lines(node: syntax.Expr, rank: int, first: int, rest: int) -> list[str]:
         case syntax.Binary(operator) if OPERATOR_RANKS[operator] >= rank:
             return _chain(node, first, rest)
         case syntax.IfExpr(condition, then, orelse) if rank == _CHOICE:
+            short = f"if {_flat(condition, _CHOICE)} then {_flat(then, 1)}"
+            if len(short) <= first:
+                return [short, *_else(orelse, rest)]
             head = _lines(condition, _CHOICE, first - 3, rest - 5)
             lines = [f"if {head[0]}", *(_INDENT + line for line in head[1:])]
             return [*lines, *_arm("then ", then, 1, rest), *_else(orelse, rest)]
         case syntax.Call(function, arguments) if arguments:
             return _call(f"{_flat(function, _POSTFIX)}(", arguments, first, rest)
+        case syntax.MatchExpr(subject, arms) if rank == _CHOICE:
+            lines = [f"match {_flat(subject, _CHOICE)} {{"]
+            for arm in arms:
+                before = f"{_patterns(arm.patterns)} => "
+                more = _lines(arm.value, 1, rest - len(before) - 3, rest - 2 * len(_INDENT))
+                lines += [before + more[0], *(_INDENT + line for line in more[1:])]
+                lines[-1] += ","
+            return [*lines, _CLOSED]
         case syntax.Binary() | syntax.IfExpr():
             inner = _lines(node, _CHOICE, first - 1, rest - 1)
             return [f"({inner[0]}", *inner[1:-1], f"{inner[-1]})"]

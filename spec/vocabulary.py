@@ -4,8 +4,9 @@ The IR keeps widths only. An enumeration of state elements is named as the mode,
 element (or field) that has it.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spec import ir
@@ -13,13 +14,31 @@ from spec.effects import operands, statements
 from spec.expressions import children
 from spec.inferred import Inferred, bits_or, infer
 from spec.lower_calls import BUILTINS
-from spec.types import Address, Bits, Enumeration, Type
+from spec.parse import GRAMMAR
+from spec.simplify_expressions import pieces
+from spec.types import Address, Bits, Enumeration, Type, flatten
 
 KEYWORDS = BUILTINS.union(
     ["let", "var", "if", "then", "else", "match", "for", "in", "require", "trap", "wait", "return"],
     ["true", "false", "next", "bool", "int"],
 )
 """No local is called so."""
+
+
+@functools.cache
+def statement_words() -> frozenset[str]:
+    """Words that cannot begin an assignment, as they begin a declaration or a statement."""
+    grammar = GRAMMAR.read_text(encoding="utf-8")
+    listed = [word for found in re.findall(r"/\(([a-z|]+)\)", grammar) for word in found.split("|")]
+    return frozenset([*re.findall(r'"([a-z]+)"', grammar), *listed])
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the fields of a register with fields lie, from the highest down: element, low bit."""
+
+    width: int
+    fields: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,8 @@ class Vocabulary:
     called: Mapping[str, str]  # by function: its name in text
     causes: Mapping[str, ir.Cause]
     inferred: Inferred
+    operands: Mapping[frozenset[str], ir.Operand]  # by the names of their fields
+    structs: Mapping[str, Layout]
     zeros: Mapping[str, int]  # arrays of which one element reads 0 and ignores writes
     taken: frozenset[str]  # names that no local may have
 
@@ -66,7 +87,40 @@ class Vocabulary:
         element = self.elements[name]
         return self.enumeration(element.values) or Bits(element.width)
 
+    def grouped(self, parameters: Sequence[ir.Local]) -> list[tuple[str, ...]]:
+        """The names of parameters, those of the fields of one operand together."""
+        names = [p.name for p in parameters]
+        groups: list[tuple[str, ...]] = []
+        while names:
+            prefix = names[0].removesuffix(".tag")
+            fields = [n for n in names if n.startswith(f"{prefix}.")]
+            group = tuple(fields if self.operand(prefix, names) else names[:1])
+            groups.append(group)
+            names = [n for n in names if n not in group]
+        return groups
+
+    def operand(self, prefix: str, names: Iterable[str]) -> ir.Operand | None:
+        """The operand whose fields begin with a prefix, among names of locals."""
+        own = [n.removeprefix(prefix) for n in names if n.startswith(f"{prefix}.")]
+        return self.operands.get(frozenset(own))
+
+    def types_of_tags(self, names: Iterable[str]) -> dict[str, Type]:
+        """For locals that say which form an operand has: the forms by their names."""
+        known = list(names)
+        found: dict[str, Type] = {}
+        for tag in known:
+            operand = (
+                self.operand(tag.removesuffix(".tag"), known) if tag.endswith(".tag") else None
+            )
+            if operand is not None:
+                forms = tuple((form.name, form.tag) for form in operand.alternatives)
+                found[tag] = Enumeration(operand.name, operand.tag_width, forms)
+        return found
+
     def type_of_parameter(self, function: str, parameter: ir.Local) -> Type:
+        tags = self.types_of_tags(p.name for p in self.functions[function].parameters)
+        if parameter.name in tags:
+            return tags[parameter.name]
         found = self.inferred.parameters.get((function, parameter.name))
         return bits_or(found, parameter.width)
 
@@ -109,6 +163,8 @@ def vocabulary(isa: ir.Isa, mode_name: str | None = None) -> Vocabulary:
         called=called,
         causes={c.name: c for c in isa.causes},
         inferred=infer(isa, enumerations),
+        operands=_operands(isa),
+        structs=_structs(isa),
         zeros=_zeros(isa),
         taken=KEYWORDS | members | state | frozenset(called.values()) | {isa.memory.name},
     )
@@ -130,6 +186,62 @@ def _enumerations(isa: ir.Isa, mode_name: str) -> dict[tuple[tuple[str, int], ..
             wish += "_"
         taken.add(wish)
         found[values] = Enumeration(wish, width, values)
+    return found
+
+
+def layout(expr: ir.Expr) -> Layout | None:
+    """The layout by which an expression puts elements together, zeros between them."""
+    width = expr.width
+    if isinstance(expr, ir.Extend) and not expr.signed:
+        expr = expr.operand
+    found: list[tuple[str, int]] = []
+    low = 0
+    for piece in reversed(pieces(expr)):
+        match piece:
+            case ir.Read(element, _, None):
+                found.append((element, low))
+            case ir.Literal(0):
+                pass
+            case _:
+                return None
+        low += piece.width
+    return Layout(width, tuple(reversed(found)))
+
+
+def _structs(isa: ir.Isa) -> dict[str, Layout]:
+    """The registers with several fields that are somewhere read as a whole."""
+    fields: dict[str, list[str]] = {}
+    for element in isa.elements:
+        struct, dot, _ = element.name.rpartition(".")
+        if dot and element.length is None:
+            fields.setdefault(struct, []).append(element.name)
+    found: dict[str, Layout] = {}
+
+    def look(expr: ir.Expr) -> None:
+        if isinstance(expr, ir.Concat):
+            made = layout(expr)
+            struct = made.fields[0][0].rpartition(".")[0] if made and made.fields else ""
+            names = [name for name, _ in made.fields] if made else []
+            if made is not None and len(names) > 1 and fields.get(struct) == names:
+                found.setdefault(struct, made)
+                return
+        for child in children(expr):
+            look(child)
+
+    for body in bodies(isa):
+        for statement in statements(body):
+            for expr in operands(statement):
+                look(expr)
+    return found
+
+
+def _operands(isa: ir.Isa) -> dict[frozenset[str], ir.Operand]:
+    by_name = {o.name: o for o in isa.operands}
+    found: dict[frozenset[str], ir.Operand] = {}
+    for operand in isa.operands:
+        tags = tuple(form.tag for form in operand.alternatives)
+        fields = flatten("", ir.OperandRef(operand.name, tags), by_name)
+        found.setdefault(frozenset(f.name for f in fields), operand)
     return found
 
 

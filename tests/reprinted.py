@@ -41,7 +41,20 @@ def writable(isa: Isa) -> Isa:
     """The description with names that the language has, and plain fields for operands."""
     instructions = tuple(_plain(i, n) for n, i in enumerate(isa.instructions))
     changed = replace(isa, instructions=instructions, operands=(), configurations=(), claims=())
-    return _renamed(replace(changed, invariants=()))
+    plain = _renamed(replace(changed, invariants=()))
+    assert isinstance(plain, Isa)
+    return plain
+
+
+def undotted(node: Any) -> Any:
+    """The tree with `_` for every dot in a name: a monitor's names are no names of the language."""
+    if isinstance(node, str):
+        return node.replace(".", "_")
+    if isinstance(node, tuple):
+        return tuple(undotted(child) for child in node)
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    return type(node)(**{f.name: undotted(getattr(node, f.name)) for f in fields(node)})
 
 
 def _plain(instruction: Instruction, number: int) -> Instruction:
@@ -126,10 +139,10 @@ def _state(isa: Isa, write: Declarations) -> list[str]:
     lines: list[str] = []
     for element in isa.elements:
         struct, dot, _ = element.name.rpartition(".")
-        if element.name in banked or (
-            element.role is Role.MODE and element.name == known.mode_element
-        ):
+        if element.name in banked or element.name == known.mode_element:
             continue
+        if element.role is Role.MODE:
+            element = replace(element, role=Role.CONTROL)
         if dot:
             structs[struct].append(element)
             continue
@@ -137,8 +150,15 @@ def _state(isa: Isa, write: Declarations) -> list[str]:
     for name, members in structs.items():
         kinds = [(e.name.rpartition(".")[2], known.type_of_element(e.name)) for e in members]
         inside = ", ".join(f"{field} : {kind}" for field, kind in kinds)
+        placed = known.structs.get(name)
+        if placed is not None:
+            size = {e.name: e.width for e in members}
+            inside = ", ".join(
+                f"{n.rpartition('.')[2]} @ {low + size[n] - 1}:{low}" for n, low in placed.fields
+            )
         length = "" if members[0].length is None else f"[{members[0].length}]"
-        lines.append(f"struct Struct_{name} {{ {inside} }}")
+        wide = "" if placed is None else f" : bits({placed.width})"
+        lines.append(f"struct Struct_{name}{wide} {{ {inside} }}")
         lines.append(f"{members[0].role.value} {name} : Struct_{name}{length}")
     modes = {v: m for m, v in isa.mode.members}
     for bank in isa.banks:

@@ -1,0 +1,168 @@
+"""Derive the virtual machine monitor of a description, and print it.
+
+Popek and Goldberg's control program <D, A, {v_i}> comes out of the description by redirection: an
+interpreter routine is the instruction's own text, over the place where the monitor keeps the
+virtual machine's state. What is printed is in the language of the description, in the paper's
+order: control block, VM map, dispatcher, allocator, interpreter routines (of the instructions that
+are not innocuous; --all for all), what they share, reflection of traps, virtual interrupts.
+
+Exit status: 0 printed; 1 the theorems do not allow the strategy asked for (the witness is shown);
+2 bad input, or the configuration cannot host a guest.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from checker.answers import Answer
+from checker.report import JSON
+from popek.console import palette_for
+from popek.description import read
+from popek.exit_status import ExitStatus, worst
+from popek.messages import complaint, show
+from popek.options import add_color, add_format, add_isa
+from popek.render_json import dumps
+from popek.render_monitor import Derived, monitor_json, render_monitor
+from popek.render_witness import render_witness
+from popek.selection import Selection, selection
+from popek.solving import add_solving, cache_of
+from popek.strategy_choice import Choice, Refusal, choose, verdicts_of
+from refvmm.monitor_python import monitor_python
+from refvmm.monitor_text import MonitorText, Section
+from refvmm.strategy import Strategy
+from spec.ir import Configuration, Instruction, Isa
+
+EPILOG = """\
+examples:
+  popek vmm pg74                          the monitor of the paper's machine
+  popek vmm pg74 --only LPSW              one interpreter routine
+  popek vmm pg74 --python                 the code that runs
+  popek vmm pg74_jrst1 --strategy hybrid
+  popek vmm ia32 --strategy trap-and-emulate      refused, with a witness
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add_isa(parser)
+    parser.add_argument(
+        "--strategy",
+        choices=[strategy.value for strategy in Strategy],
+        help="how guests run (default: the strongest that the theorems allow)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="take the strategy although the theorems forbid it"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--print", action="store_true", help="print the monitor (the default)")
+    what.add_argument("--python", action="store_true", help="print it as the Python that runs")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--only",
+        metavar="INSTRUCTION",
+        action="append",
+        default=[],
+        help="only this interpreter routine (may be repeated)",
+    )
+    which.add_argument("--all", action="store_true", help="the interpreter routines of all")
+    add_solving(parser)
+    add_format(parser)
+    add_color(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    isa = read(arguments.isa, arguments.color, cache_of(arguments))
+    if isa is None:
+        return ExitStatus.BAD_INPUT
+    chosen = selection(isa, arguments.only, arguments.config, arguments.color)
+    if chosen is None:
+        return ExitStatus.BAD_INPUT
+    configurations = [c for c in isa.configurations if c.name in chosen.configurations]
+    configurations = configurations or list(isa.configurations[:1])
+    if not configurations:
+        problem = complaint(
+            "E0914",
+            "the description has no configuration",
+            help="add a `virtualize` block: docs/language.md, Configurations",
+        )
+        show((problem,), arguments.color)
+        return ExitStatus.BAD_INPUT
+    shown = [_Printing(isa, c, chosen, arguments).run() for c in configurations]
+    documents: list[JSON] = [s.document for s in shown if s.document is not None]
+    if arguments.format == "json" and documents:
+        whole: JSON = documents[0] if len(documents) == 1 else documents
+        sys.stdout.write(dumps(whole))
+    return worst(s.status for s in shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    status: ExitStatus
+    document: JSON = None
+
+
+class _Printing:
+    """Prints the monitor of one configuration."""
+
+    def __init__(
+        self,
+        isa: Isa,
+        configuration: Configuration,
+        chosen: Selection,
+        arguments: argparse.Namespace,
+    ) -> None:
+        self.isa = isa
+        self.configuration = configuration
+        self.chosen = chosen
+        self.arguments = arguments
+
+    def run(self) -> _Shown:
+        arguments = self.arguments
+        requested = None if arguments.strategy is None else Strategy(arguments.strategy)
+        found = choose(self.isa, self.configuration, requested, arguments, force=arguments.force)
+        if isinstance(found, Refusal):
+            return self._refused(found)
+        instructions = self._instructions(found)
+        if arguments.python:
+            whole = not arguments.only
+            sys.stdout.write(monitor_python(found.monitor, instructions, whole=whole))
+            return _Shown(ExitStatus.HOLDS)
+        text = MonitorText(found.monitor, found.strategy)
+        sections: list[Section] = (
+            [text.routines(instructions)] if arguments.only else text.sections(instructions)
+        )
+        left = 0 if arguments.only else len(self.isa.instructions) - len(instructions)
+        derived = Derived(found.monitor, found.strategy, found.because, left)
+        if arguments.format == "json":
+            return _Shown(ExitStatus.HOLDS, monitor_json(derived, sections))
+        sys.stdout.write(render_monitor(derived, sections))
+        return _Shown(ExitStatus.HOLDS)
+
+    def _refused(self, refusal: Refusal) -> _Shown:
+        asked = self.arguments.strategy or "any strategy"
+        name = self.configuration.name
+        problem = complaint(
+            "E0915",
+            f"`{name}` cannot run guests by {asked}",
+            note=refusal.because,
+            help="" if refusal.escape is None else "`--strategy interpret` needs no theorem",
+        )
+        show((problem,), self.arguments.color)
+        if refusal.escape is None:
+            return _Shown(ExitStatus.BAD_INPUT)
+        palette = palette_for(sys.stderr, self.arguments.color)
+        for witness in refusal.escape.witnesses[:1]:
+            sys.stderr.write(render_witness(witness, palette))
+        return _Shown(ExitStatus.REFUTED)
+
+    def _instructions(self, choice: Choice) -> list[Instruction]:
+        """The instructions whose interpreter routines are shown."""
+        names: Iterable[str] = (i.name for i in self.isa.instructions)
+        if self.arguments.only:
+            names = self.chosen.instructions
+        elif not self.arguments.all:
+            report = verdicts_of(self.isa, self.configuration, self.arguments)
+            names = [r.instruction for r in report.instructions if r.innocuous is not Answer.YES]
+        wanted = frozenset(names)
+        return [i for i in choice.monitor.virtual.instructions if i.name in wanted]
