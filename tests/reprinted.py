@@ -139,7 +139,7 @@ def _state(isa: Isa, write: Declarations) -> list[str]:
     lines: list[str] = []
     for element in isa.elements:
         struct, dot, _ = element.name.rpartition(".")
-        if element.name in banked or element.name == known.mode_element:
+        if element.name in banked or element.name in (known.mode_element, isa.memory.size):
             continue
         if element.role is Role.MODE:
             element = replace(element, role=Role.CONTROL)

@@ -1,0 +1,165 @@
+"""`popek vmm`: the derived monitor as text, JSON and Python."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from popek.main import main
+from tests.golden import agrees
+
+Popek = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def popek(capsys: pytest.CaptureFixture[str]) -> Popek:
+    """Runs the command; status, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_the_monitor_of_the_machine_of_the_paper_is_the_golden_one(
+    popek: Popek, update_golden: bool
+) -> None:
+    status, text, _ = popek("vmm", "pg74")
+
+    assert status == 0
+    assert agrees("vmm_pg74.txt", text, update_golden)
+
+
+def test_the_monitor_comes_in_the_order_of_the_paper(popek: Popek) -> None:
+    _, text, _ = popek("vmm", "pg74", "--format", "json")
+
+    document = json.loads(text)
+
+    assert document["strategy"] == "trap-and-emulate"
+    assert [section["name"] for section in document["sections"]] == [
+        "control_block",
+        "vm_map",
+        "dispatcher",
+        "allocator",
+        "interpreter_routines",
+        "subroutines",
+        "reflection",
+        "interrupts",
+    ]
+
+
+def test_only_the_routines_of_instructions_that_are_not_innocuous_are_shown(popek: Popek) -> None:
+    _, some, _ = popek("vmm", "pg74")
+    _, every, _ = popek("vmm", "pg74", "--all")
+
+    assert "instruction LPSW (" in some
+    assert "instruction MOV (" not in some
+    assert "instruction MOV (" in every
+
+
+def test_one_routine_can_be_asked_for(popek: Popek) -> None:
+    status, text, _ = popek("vmm", "pg74", "--only", "lrb")
+
+    assert status == 0
+    assert "instruction LRB (a : bits(10)) {" in text
+    assert "dispatcher" not in text
+    assert "instruction LPSW" not in text
+
+
+def test_the_python_is_python_and_names_what_it_works_on(popek: Popek) -> None:
+    status, text, _ = popek("vmm", "pg74", "--python")
+
+    tree = ast.parse(text)
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert status == 0
+    assert ast.get_docstring(tree)
+    assert names[:3] == ["save", "resume", "fetch"]
+    assert "interpret_LPSW" in names
+    assert names[-1] == "reflect_undefined_operation"
+    assert "vm_R_l = S['vm.R.l']" in text
+
+
+def test_shadow_tables_are_written_with_loops(popek: Popek) -> None:
+    _, text, _ = popek("vmm", "tiny/sptbr")
+
+    assert "  for i in 0..3 {\n    if vmm.touched[i].valid {" in text
+
+
+def test_a_strategy_that_the_theorems_forbid_is_refused_with_a_witness(popek: Popek) -> None:
+    status, text, errors = popek("vmm", "pg74_jrst1", "--strategy", "trap-and-emulate")
+
+    assert (status, text) == (1, "")
+    assert "error[E0915]" in errors
+    assert "real machine, in user  virtual machine, in supervisor" in errors
+
+
+def test_what_the_theorems_forbid_can_be_forced(popek: Popek) -> None:
+    status, text, _ = popek("vmm", "pg74_jrst1", "--strategy", "trap-and-emulate", "--force")
+
+    assert status == 0
+    assert "// Strategy trap-and-emulate: it was forced." in text
+
+
+def test_without_a_strategy_the_strongest_is_taken(popek: Popek) -> None:
+    status, text, _ = popek("vmm", "pg74_jrst1")
+
+    assert status == 0
+    assert "// Strategy hybrid: Theorem 3 holds for the configuration." in text
+    assert "if vm.M == user { run }" in text
+
+
+def test_an_interpreter_runs_nothing_directly(popek: Popek) -> None:
+    status, text, _ = popek("vmm", "pg74", "--strategy", "interpret", "--all")
+
+    assert status == 0
+    assert "{ run }" not in text
+    assert "Nothing runs directly" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nowhere",), "E0901"),
+        (("pg74", "--only", "NOPE"), "E0902"),
+        (("pg74", "--config", "nope"), "E0903"),
+    ],
+)
+def test_a_wrong_name_is_bad_input(arguments: tuple[str, ...], code: str, popek: Popek) -> None:
+    status, text, errors = popek("vmm", *arguments)
+
+    assert (status, text) == (2, "")
+    assert f"error[{code}]" in errors
+
+
+def test_a_description_without_a_configuration_is_bad_input(tmp_path: Path, popek: Popek) -> None:
+    file = tmp_path / "bare.isa"
+    source = Path("isas/pg74/pg74.isa").read_text(encoding="utf-8")
+    file.write_text(
+        source.partition(
+            "// -------------------------------------------------------------------- virtualization"
+        )[0].partition("virtualize")[0],
+        encoding="utf-8",
+    )
+
+    status, text, errors = popek("vmm", str(file))
+
+    assert (status, text) == (2, "")
+    assert "error[E0914]" in errors
+
+
+def test_a_configuration_without_relocation_hosts_nobody_directly(
+    tmp_path: Path, popek: Popek
+) -> None:
+    file = tmp_path / "bare.isa"
+    source = Path("isas/pg74/pg74.isa").read_text(encoding="utf-8")
+    before, _, after = source.partition("  compose R")
+    file.write_text(before + "}\n" + after.partition("\n}\n")[2], encoding="utf-8")
+
+    status, text, errors = popek("vmm", str(file), "--strategy", "trap-and-emulate", "--force")
+
+    assert (status, text) == (2, "")
+    assert "error[E0915]" in errors
