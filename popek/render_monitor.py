@@ -61,8 +61,7 @@ def _head(derived: Derived) -> tuple[str, ...]:
         f"The virtual machine monitor of {monitor.description.name}, configuration"
         f" {configuration.name}: {virtual} as {configuration.real_mode}.",
         f"Strategy {derived.strategy.value}: {derived.because}.",
-        "Derived from the description: P&G's control program <D, A, {v_i}>. Nothing of it is"
-        " written by hand.",
+        "Derived from the description: P&G's control program <D, A, {v_i}>, all of it.",
     )
 
 

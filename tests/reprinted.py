@@ -46,15 +46,21 @@ def writable(isa: Isa) -> Isa:
     return plain
 
 
-def undotted(node: Any) -> Any:
-    """The tree with `_` for every dot in a name: a monitor's names are no names of the language."""
-    if isinstance(node, str):
-        return node.replace(".", "_")
-    if isinstance(node, tuple):
-        return tuple(undotted(child) for child in node)
-    if not is_dataclass(node) or isinstance(node, type):
-        return node
-    return type(node)(**{f.name: undotted(getattr(node, f.name)) for f in fields(node)})
+def undotted(isa: Isa) -> Isa:
+    """The description with `_` for the dots in names: a monitor's are no names of the language."""
+
+    def changed(node: Any) -> Any:
+        if isinstance(node, str):
+            return node if node == isa.memory.size else node.replace(".", "_")
+        if isinstance(node, tuple):
+            return tuple(changed(child) for child in node)
+        if not is_dataclass(node) or isinstance(node, type):
+            return node
+        return type(node)(**{f.name: changed(getattr(node, f.name)) for f in fields(node)})
+
+    made = changed(isa)
+    assert isinstance(made, Isa)
+    return made
 
 
 def _plain(instruction: Instruction, number: int) -> Instruction:
