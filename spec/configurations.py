@@ -93,7 +93,9 @@ class Configurations:
                             )
                     modes = item
                 case syntax.Constrain(condition):
-                    constraints.append(self.condition(condition))
+                    text, expr = self.condition(condition)
+                    if expr != ir.Boolean(True):  # what always holds constrains nothing
+                        constraints.append((text, expr))
                 case syntax.Keep(kind, components):
                     for component in components:
                         if component == "rest":

@@ -9,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refvmm.derive import derive
+from refvmm.hosting import obstacles
+from refvmm.strategy import Strategy
+from refvmm.vm_map import default_placement
 from spec.concrete import ConcreteEngine
 from spec.ir import Access, Configuration, Function, Isa, TrapClass
 from spec.load import load
@@ -186,3 +189,23 @@ def test_sv39_installs_nothing_at_an_address_it_cannot_express() -> None:
     assert real.found(0x8012345678, Access.READ) is None
     real.remove(0x8012345)
     assert real.found(0x12345678, Access.READ) == 0x7678
+
+
+@pytest.mark.parametrize(("name", "configuration"), HOSTS)
+def test_a_monitor_can_meet_every_constraint(name: str, configuration: str) -> None:
+    real = host(name, configuration)
+    monitor = derive(real.isa, real.configuration)
+    placement = default_placement(real.isa, real.configuration)
+
+    assert obstacles(monitor, placement, Strategy.TRAP_AND_EMULATE) == ()
+    assert all(real.engine.value(real.state, e) for _, e in real.configuration.constraints)
+
+
+def test_a_constraint_that_always_holds_is_none() -> None:
+    texts = {
+        name: [text for text, _ in described(name).configurations[0].constraints]
+        for name in ("riscv/rv32", "riscv/rv64")
+    }
+
+    assert "memory_open()" in texts["riscv/rv64"]
+    assert "memory_open()" not in texts["riscv/rv32"]
