@@ -225,6 +225,11 @@ DIFFERENCES = (
     ),
     Difference(
         "qemu",
+        "QEMU lets STCE and PBMTE be set without the extensions that they enable",
+        _if(lambda c: c.csr == _MENVCFG, menvcfg=3 << 62, mip=STIP),
+    ),
+    Difference(
+        "qemu",
         "QEMU has a grain of 4 bytes and keeps what is written to pmpaddr and pmpcfg; both are WARL "
         "(Vol. II, 3.7.1)",
         lambda c: _PROTECTION if c.csr in (*_PMPCFG, *_PMPADDR) else {},
