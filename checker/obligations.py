@@ -404,14 +404,26 @@ class Prover:
         operands = subject.operands.conditions
         if found is not None and self._holds(found, operands):
             return found
-        conditions = [*subject.well_formed(mode), *operands]
-        conditions += [subject.condition(mode, expr) for expr in constraints]
-        for candidate in (subject.reset(mode), Assignment()):
+        state = [*subject.well_formed(mode)]
+        state += [subject.condition(mode, expr) for expr in constraints]
+        conditions = [*state, *operands]
+        for candidate in self._simple_states(mode, state):
             if self._holds(candidate, conditions):
                 bases[mode, constraints] = candidate
                 return candidate
         verdict = self._solver.solve(*conditions)
         return verdict.assignment if isinstance(verdict, Refuted) else None
+
+    def _simple_states(self, mode: int, conditions: Sequence[Truth]) -> Iterator[Assignment]:
+        """As at reset, all 0, and as at reset but for what the conditions speak of."""
+        reset = self.subject.reset(mode)
+        yield reset
+        yield Assignment()
+        verdict = self._solver.solve(*conditions)
+        if isinstance(verdict, Refuted):
+            found = verdict.assignment
+            symbols = {**reset.symbols, **found.symbols}
+            yield Assignment(symbols, {**reset.arrays, **found.arrays}, found.results)
 
     def _holds(self, values: Assignment, conditions: Sequence[Truth]) -> bool:
         evaluation = Evaluation(values, self.subject.machine.isa.memory)
