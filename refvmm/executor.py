@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spec.decoding import Decode, Decoded
-from spec.ir import Block, Expr, Interrupt, Isa, Literal, Local, Select, TrapClass
+from spec.ir import Access, Block, Expr, Interrupt, Isa, Literal, Load, Local, Select, TrapClass
 from spec.outcome import Accesses, Trapped
 from spec.routines import EngineName, Routine, routines
 from spec.runtime import WAITS, Runtime
@@ -99,7 +99,9 @@ class Executor:
         self._unit_cells = isa.fetch.unit_width // isa.memory.cell_width
         self._unit = unit
         if fetch is None:
-            self._load = self._texts.load(isa.fetch.unit_width, address.width, pc.width)
+            load = Load("unit", address, isa.fetch.unit_width, Access.FETCH)
+            value = Local("unit", isa.fetch.unit_width)
+            self._load = self._texts.function((load,), (address, self._next), value)
         else:
             self._load = self._texts.block(fetch, (address, self._next))
         self._pending = self._texts.value(_first(isa.interrupts))

@@ -69,6 +69,11 @@ class VirtualMachine:
     def waiting(self) -> bool:
         return self.hardware.waiting
 
+    def interrupted(self) -> None:
+        """The real machine is interrupted: the monitor sees to it, and lets the guest go on."""
+        self.processor.enter()
+        self.processor.leave()
+
     def step(self) -> Step:
         """One step of the guest: an interrupt taken, an instruction, or time that goes by."""
         pc = self.state.scalars[self._pc]

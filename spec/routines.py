@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from spec.concrete import ConcreteEngine
 from spec.emitted import emit_instruction, emit_routine
-from spec.ir import Access, Block, Expr, Instruction, Isa, Load, Local
+from spec.ir import Block, Expr, Instruction, Isa, Local
 from spec.outcome import Outcome, Retired
 from spec.runtime import WAITS, Runtime
 from spec.state import MachineState
@@ -34,8 +34,8 @@ class Routines(Protocol):
         """Gives the value of an expression without locals."""
         ...
 
-    def load(self, width: int, address_width: int, pc_width: int) -> Routine:
-        """A fetch of `width` bits: takes the address and the one after it, gives the value."""
+    def function(self, block: Block, parameters: Sequence[Local], result: Local) -> Routine:
+        """Like `block`; gives the value of a local that the block gives a value to."""
         ...
 
 
@@ -82,12 +82,12 @@ class ConcreteRoutines:
 
         return routine
 
-    def load(self, width: int, address_width: int, pc_width: int) -> Routine:
-        block = (Load("unit", Local("address", address_width), width, Access.FETCH),)
+    def function(self, block: Block, parameters: Sequence[Local], result: Local) -> Routine:
+        names = [parameter.name for parameter in parameters]
 
-        def routine(*given: Any) -> int | None:
-            outcome = self._run(block, dict(zip(("address", "next"), given[5:], strict=True)))
-            return outcome.accesses.virtual[-1].value
+        def routine(*given: Any) -> int | bool | None:
+            outcome = self._run(block, dict(zip(names, given[5:], strict=True)))
+            return self._engine.local(result.name) if isinstance(outcome, Retired) else None
 
         return routine
 
@@ -146,11 +146,8 @@ class EmittedRoutines:
         except (SyntaxError, RecursionError):
             return self._concrete.value(expr)
 
-    def load(self, width: int, address_width: int, pc_width: int) -> Routine:
-        address = Local("address", address_width)
-        block = (Load("unit", address, width, Access.FETCH),)
-        parameters, result = (address, Local("next", pc_width)), Local("unit", width)
+    def function(self, block: Block, parameters: Sequence[Local], result: Local) -> Routine:
         try:
             return emit_routine(self._isa, {}, self._names, block, parameters, result=result).run
         except (SyntaxError, RecursionError):
-            return self._concrete.load(width, address_width, pc_width)
+            return self._concrete.function(block, parameters, result)

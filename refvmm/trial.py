@@ -1,0 +1,107 @@
+"""Runs scenarios on the bare machine and on a virtual one, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from refvmm.bare_machine import BareMachine
+from refvmm.comparison import Comparison
+from refvmm.derive import Monitor
+from refvmm.lockstep import Divergence, differences
+from refvmm.scenario import Event, Scenario
+from refvmm.strategy import Strategy
+from refvmm.virtual_machine import VirtualMachine
+from refvmm.vm_map import Placement
+from spec.encoding import Codec
+from spec.machine import Step
+from spec.state import MachineState
+
+
+@dataclass(slots=True)
+class Count:
+    """What trials did so far; `direct` are instructions that the real machine executed."""
+
+    programs: int = 0
+    steps: int = 0
+    direct: int = 0
+    emulated: int = 0
+
+
+class Trial:
+    """A stack of monitors that scenarios are tried on, one after the other.
+
+    `placements`: one for each monitor, the one on the real machine first.
+    """
+
+    def __init__(
+        self,
+        monitors: Sequence[Monitor],
+        placements: Sequence[Placement],
+        strategy: Strategy,
+    ) -> None:
+        isa = monitors[-1].description
+        self.isa = isa
+        self.monitors = tuple(monitors)
+        self.placements = tuple(placements)
+        self.strategy = strategy
+        self.count = Count()
+        decode = Codec(isa).decode
+        self.bare = BareMachine(isa, MachineState(isa), decode)
+        start = MachineState(monitors[0].real)
+        self.virtual = VirtualMachine(monitors, start, decode, strategy, "emitted")
+        self._comparison = Comparison(self.bare, self.virtual)
+
+    @property
+    def size(self) -> int:
+        """Cells of the guest's memory."""
+        return self.placements[-1].region_size
+
+    def run(self, scenario: Scenario) -> Divergence | None:
+        """The first step after which the machines differ, if any."""
+        self.begin(scenario)
+        found = None
+        for number in range(scenario.steps):
+            found = self.step(number, scenario.events)
+            if found is not None or self.bare.double_trap is not None:
+                break
+        count, virtual = self.count, self.virtual
+        count.programs += 1
+        count.direct += virtual.direct
+        count.emulated += virtual.emulated
+        return found
+
+    def begin(self, scenario: Scenario) -> None:
+        """Put both machines at the start of a scenario."""
+        state = scenario.state(self.isa)
+        self.virtual.place(state, self.placements)
+        self.bare.restart(state)
+        self._comparison.restart()
+
+    def step(self, number: int, events: Sequence[Event]) -> Divergence | None:
+        """Step both machines, after the events of step `number`."""
+        for event in events:
+            if event.step == number:
+                self._happen(event)
+        steps = self.bare.step(), self.virtual.step()
+        self.count.steps += 1
+        if (
+            self._comparison.related()
+            and steps[0].interrupt == steps[1].interrupt
+            and (self.bare.double_trap is None) is (self.virtual.double_trap is None)
+        ):
+            return None
+        return Divergence(number, *steps, self._differences(steps))
+
+    def _differences(self, steps: tuple[Step, Step]) -> dict[str, tuple[object, object]]:
+        found = differences(self.bare, self.virtual)
+        if steps[0].interrupt != steps[1].interrupt:
+            found["interrupt"] = (steps[0].interrupt, steps[1].interrupt)
+        if not found:
+            found["memory outside the region"] = ("as it was", "changed")
+        return found
+
+    def _happen(self, event: Event) -> None:
+        if event.element is None:
+            self.virtual.interrupted()
+            return
+        event.happen(self.bare.state, event.element)
+        event.happen(self.virtual.state, self.virtual.processor.text.home(event.element))
