@@ -27,7 +27,7 @@ class Comparison:
         self._bare = bare
         self._virtual = virtual
         chain = virtual.processor.chain()
-        self._saves = [processor.save for processor in chain]
+        self._saves = [piece for processor in chain for piece in processor.save]
         written = (s for processor in chain for s in statements(processor.text.save))
         self._lists = sorted(
             {s.element for s in written if isinstance(s, Write) and s.index is not None}
@@ -69,8 +69,9 @@ class Comparison:
         arrays = state.arrays
         if self._lists:
             arrays = {**arrays, **{name: arrays[name][:] for name in self._lists}}
-        for save in self._saves:
-            save(scalars, arrays, {}, {}, 1)
+        for condition, save in self._saves:
+            if condition is None or condition(scalars, arrays, {}, {}, 1):
+                save(scalars, arrays, {}, {}, 1)
         for (mine, theirs), values, others in (
             (self._scalars, bare.scalars, scalars),
             (self._arrays, bare.arrays, arrays),

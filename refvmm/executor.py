@@ -6,10 +6,27 @@ instruction; if it traps, nothing has changed, and whoever owns the executor dec
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from spec.decoding import Decode, Decoded
-from spec.ir import Access, Block, Expr, Interrupt, Isa, Literal, Load, Local, Select, TrapClass
+from spec.effects import operands, statements
+from spec.expressions import children
+from spec.ir import (
+    Access,
+    Assign,
+    Block,
+    Call,
+    Expr,
+    If,
+    Interrupt,
+    Isa,
+    Literal,
+    Load,
+    Local,
+    Select,
+    Stmt,
+    TrapClass,
+)
 from spec.outcome import Accesses, Trapped
 from spec.routines import EngineName, Routine, routines
 from spec.runtime import WAITS, Runtime
@@ -39,6 +56,10 @@ class Hardware:
     def call(self, routine: Routine, arguments: Sequence[Any] = ()) -> Any:
         """Run a routine; see `signalled`."""
         return routine(self._scalars, self._arrays, self._pages, self._writable, 1, *arguments)
+
+
+Piece: TypeAlias = tuple[Routine | None, Routine]
+"""A condition, None if there is none, and what is done if it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +180,29 @@ class Executor:
 
     # -- other texts
 
-    def block(self, block: Block) -> Routine:
-        """A routine of the monitor's."""
-        return self._texts.block(block)
+    def pieces(self, block: Block) -> list[Piece]:
+        """A block that does not trap, in pieces, so that only what is to be done is looked at."""
+        found: list[Piece] = []
+        plain: list[Stmt] = []
+        for statement in block:
+            if isinstance(statement, If) and not statement.orelse and _is_apart(statement):
+                if plain:
+                    found.append((None, self._texts.block(tuple(plain))))
+                    plain = []
+                condition = self._texts.value(statement.condition)
+                found.append((condition, self._texts.block(statement.then)))
+            else:
+                plain.append(statement)
+        if plain:
+            found.append((None, self._texts.block(tuple(plain))))
+        return found
+
+    def do(self, pieces: Sequence[Piece]) -> None:
+        """Run what `pieces` gave."""
+        call = self.hardware.call
+        for condition, routine in pieces:
+            if condition is None or call(condition):
+                call(routine)
 
     def run(self, routine: Routine, arguments: Sequence[Any] = ()) -> Trapped | None:
         """Run a routine; what is returned is a trap, and then nothing has changed."""
@@ -225,6 +266,20 @@ class Executor:
         number, trap_class, arguments, following = self._signals.pop()
         cause = self.isa.causes[number].name
         return Trapped(cause, TrapClass(trap_class), arguments, following, _NO_ACCESSES)
+
+
+def _is_apart(statement: If) -> bool:
+    """Whether it does much, and names no locals from outside."""
+    inner = list(statements(statement.then))
+    named = {s.target for s in inner if isinstance(s, Call)} - {None}
+    assigned = {s.name for s in inner if isinstance(s, Assign)} | named
+    left = [statement.condition, *(e for s in inner for e in operands(s))]
+    while left:
+        expr = left.pop()
+        if isinstance(expr, Local) and expr.name not in assigned:
+            return False
+        left += children(expr)
+    return any(isinstance(s, Call) for s in inner)
 
 
 def _first(interrupts: Sequence[Interrupt]) -> Expr:

@@ -7,7 +7,7 @@ monitor's IR, redirected once more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from refvmm.control_block import UNIT
@@ -73,8 +73,8 @@ class VirtualProcessor:
         self._mode = text.isa.mode.element
         self._direct = direct
         self._executor = Executor(text.isa, hardware, decoder, engine, text.fetch, text.unit)
-        self.save = self._executor.block(text.save)
-        self._resume = self._executor.block(text.resume)
+        self.save = self._executor.pieces(text.save)
+        self._resume = self._executor.pieces(text.resume)
         clocks = {text.home(clock.name) for clock in text.clocks}
         self._clocked = any(reads(i.condition) & clocks for i in text.isa.interrupts)
 
@@ -91,14 +91,14 @@ class VirtualProcessor:
         self.enter()
         done = self._executor.instruction()
         self.leave()
-        return replace(done, emulated=True)
+        return Attempt(done.decoded, done.trapped, emulated=True)
 
     def enter(self) -> None:
         self._host.enter()
-        self._executor.run(self.save)
+        self._executor.do(self.save)
 
     def leave(self) -> None:
-        self._executor.run(self._resume)
+        self._executor.do(self._resume)
         self._host.leave()
 
     def chain(self) -> "list[VirtualProcessor]":

@@ -57,7 +57,7 @@ class Programs:
         self.walks = Walks(isa, size)
         self.codec = codec_of(isa)
         self.translator = Translator(isa)
-        self.reset = bare_state(isa, 0)
+        self.reset = bare_state(isa, size)
         self.machine = BareMachine(isa, bare_state(isa, size), self.codec.decode)
         self.elements = {e.name: e for e in isa.elements}
         self.pc_width = self.elements[isa.pc].width
@@ -98,13 +98,13 @@ class _Draft:
         self.programs = programs
         self.isa = programs.isa
         self.random = random
-        self.state: MachineState = bare_state(self.isa, programs.size)
+        self.state: MachineState = programs.reset.copy()
         page, pages = programs.page, max(1, programs.size // programs.page)
         numbers = [0, pages - 1, *(random.randrange(pages) for _ in range(_SPOTS - 2))]
         offsets = (0, 0, 16 % page, page // 2, -16 % page)
         self.spots = [(n * page + random.choice(offsets)) % programs.size for n in numbers]
         self.start: dict[int, int] = {}  # memory at the start
-        self.program: dict[int, tuple[_Operation, int]] = {}  # by address, with its length
+        self.program: dict[int, tuple[_Operation, tuple[int, ...]]] = {}  # by address
         self.registers = [random.getrandbits(5) for _ in range(_FAVOURITES)]
         self.events: tuple[Event, ...] = ()
 
@@ -138,8 +138,8 @@ class _Draft:
         reset = self.programs.reset
         code = {
             address + offset
-            for address, (_, length) in self.program.items()
-            for offset in range(length)
+            for address, (_, cells) in self.program.items()
+            for offset in range(len(cells))
         }
         return Scenario(
             size=self.programs.size,
@@ -148,8 +148,8 @@ class _Draft:
             arrays={n: tuple(v) for n, v in start.arrays.items() if v != reset.arrays[n]},
             cells={a: v for a, v in self.start.items() if v and a not in code},
             program=tuple(
-                Written(address, instruction, fields)
-                for address, ((instruction, fields), _) in self.program.items()
+                Written(address, instruction, fields, cells)
+                for address, ((instruction, fields), cells) in self.program.items()
             ),
             events=tuple(sorted(self.events, key=lambda event: event.step)),
         )
@@ -165,7 +165,8 @@ class _Draft:
 
     def _registers(self) -> None:
         for element in self.isa.elements:
-            if element.role in (Role.GENERAL, Role.FLAG) and element.bank is None:
+            mine = element.role in (Role.GENERAL, Role.FLAG) and element.bank is None
+            if mine and element.name != self.isa.memory.size:
                 self._draw(element)
 
     def _draw(self, element: Element) -> None:
@@ -324,8 +325,8 @@ class _Draft:
         if place is None and self.program:
             place = next(reversed(self.program))
         if place in self.program:
-            _, length = self.program.pop(place)
-            for address in range(place, place + length):
+            _, cells = self.program.pop(place)
+            for address in range(place, place + len(cells)):
                 self.start[address] = 0
 
     def _prepared(self) -> int | None:
@@ -356,7 +357,7 @@ class _Draft:
             return None  # written by the program: what lay there at the start does not matter
         for place, cell in zip(places, placed, strict=True):
             self._put(place, cell)
-        self.program[physical] = (instruction, fields), len(placed)
+        self.program[physical] = (instruction, fields), placed
         return physical
 
     def _instruction(self) -> _Operation:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from refvmm.executor import Hardware
 from refvmm.vm_map import bare_state
-from spec.encoding import codec_of
 from spec.ir import Access, Instruction, Isa, Local, Translate
 from spec.routines import Routine, routines
 from spec.state import MachineState
@@ -13,11 +12,15 @@ from spec.state import MachineState
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An instruction of a program, at a physical address; fields that are not given are 0."""
+    """An instruction of a program, at a physical address; fields that are not given are 0.
+
+    `cells` are what it is in memory, as the description's codec gives them.
+    """
 
     address: int
     instruction: Instruction
     fields: Mapping[str, int]
+    cells: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Scenario:
 
     def state(self, isa: Isa) -> MachineState:
         """The bare machine's state at the start."""
-        state = bare_state(isa, self.size)
+        state = _blank(isa, self.size).copy()
         state.scalars.update(self.scalars)
         for name, values in self.arrays.items():
             state.arrays[name] = list(values)
@@ -68,13 +71,26 @@ class Scenario:
         shift, offsets = memory.page_shift, memory.page_cells - 1
         for address, value in self.cells.items():
             memory.writable(address >> shift)[address & offsets] = value
-        encode = codec_of(isa).encode
         for written in self.program:
-            for address, value in enumerate(
-                encode(written.instruction, written.fields), written.address
-            ):
-                memory[address] = value
+            for address, value in enumerate(written.cells, written.address):
+                if address < self.size:
+                    memory.writable(address >> shift)[address & offsets] = value
         return state
+
+
+def _blank(isa: Isa, size: int) -> MachineState:
+    """The state after reset, made once for the latest descriptions."""
+    for known, cells, state in _blanks:
+        if known is isa and cells == size:
+            return state
+    state = bare_state(isa, size)
+    _blanks.append((isa, size, state))
+    del _blanks[:-_KEPT]
+    return state
+
+
+_KEPT = 16
+_blanks: list[tuple[Isa, int, MachineState]] = []
 
 
 class Translator:

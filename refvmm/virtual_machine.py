@@ -43,6 +43,7 @@ class VirtualMachine:
         elements = monitors[0].description.elements
         self._pc = monitors[0].description.pc
         self._time = tuple(e for e in elements if e.role is Role.TIME)
+        self._blanks = tuple(MachineState(monitor.real) for monitor in monitors)
         self.restart(state)
 
     def restart(self, state: MachineState) -> None:
@@ -55,8 +56,10 @@ class VirtualMachine:
     def place(self, bare: MachineState, placements: Sequence[Placement]) -> None:
         """Present the machine in this state; a placement for each monitor, the outermost first."""
         state = bare
-        for monitor, placement in zip(self.monitors[::-1], placements[::-1], strict=True):
-            state = saved(monitor, state, placement)
+        for monitor, placement, blank in zip(
+            self.monitors[::-1], placements[::-1], self._blanks[::-1], strict=True
+        ):
+            state = saved(monitor, state, placement, blank)
         self.restart(state)
         self.processor.leave()
 

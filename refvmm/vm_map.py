@@ -70,9 +70,14 @@ def place(monitor: Monitor, bare: MachineState, placement: Placement) -> Machine
     return outcome.state
 
 
-def saved(monitor: Monitor, bare: MachineState, placement: Placement) -> MachineState:
-    """The real state with the guest saved, as its monitor sees it; `resume` has still to be run."""
-    state = MachineState(monitor.real)
+def saved(
+    monitor: Monitor, bare: MachineState, placement: Placement, blank: MachineState | None = None
+) -> MachineState:
+    """The real state with the guest saved, as its monitor sees it; `resume` has still to be run.
+
+    `blank`: the real machine's state after reset, if it is at hand.
+    """
+    state = MachineState(monitor.real) if blank is None else blank.copy()
     scalars, arrays = state.scalars, state.arrays
     home = monitor.block.home
     for name, value in bare.scalars.items():

@@ -24,7 +24,8 @@ class Cells:
 
     def __init__(self, memory: Memory) -> None:
         page_cells = BYTE_PAGE_CELLS if memory.cell_width <= 8 else WIDE_PAGE_CELLS
-        self.page_cells = min(page_cells, 1 << memory.address_width)
+        sixteenth = 1 << max(0, memory.address_width - 4)
+        self.page_cells = min(page_cells, sixteenth)
         self.page_shift = self.page_cells.bit_length() - 1
         self.mask = (1 << memory.address_width) - 1
         self.value_mask = (1 << memory.cell_width) - 1
