@@ -103,6 +103,8 @@ class _Draft:
         numbers = [0, pages - 1, *(random.randrange(pages) for _ in range(_SPOTS - 2))]
         offsets = (0, 0, 16 % page, page // 2, -16 % page)
         self.spots = [(n * page + random.choice(offsets)) % programs.size for n in numbers]
+        edge = programs.size - random.choice((0, 1, 2, 4, 8))
+        self.spots += [edge, edge] if random.random() < 0.3 else []
         self.start: dict[int, int] = {}  # memory at the start
         self.program: dict[int, tuple[_Operation, tuple[int, ...]]] = {}  # by address
         self.registers = [random.getrandbits(5) for _ in range(_FAVOURITES)]

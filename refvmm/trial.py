@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from refvmm.alarm import alarm
 from refvmm.bare_machine import BareMachine
 from refvmm.comparison import Comparison
 from refvmm.derive import Monitor
@@ -10,10 +11,11 @@ from refvmm.lockstep import Divergence, differences
 from refvmm.scenario import Event, Scenario
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
-from refvmm.vm_map import Placement
+from refvmm.vm_map import Placement, default_placement
 from spec.encoding import Codec
+from spec.ir import Configuration, Isa
 from spec.machine import Step
-from spec.state import MachineState
+from spec.state import MachineState, Page
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Trial:
         start = MachineState(monitors[0].real)
         self.virtual = VirtualMachine(monitors, start, decode, strategy, "emitted")
         self._comparison = Comparison(self.bare, self.virtual)
+        self.virtual.place(MachineState(isa), self.placements)
+        self.alarm = alarm(self.virtual)
 
     @property
     def size(self) -> int:
@@ -74,7 +78,46 @@ class Trial:
         state = scenario.state(self.isa)
         self.virtual.place(state, self.placements)
         self.bare.restart(state)
+        self._surround(state)
         self._comparison.restart()
+
+    def _surround(self, state: MachineState) -> None:
+        """Put what resembles the guest's memory, but is not, around the regions.
+
+        Else an access that goes astray would find nothing there, and nobody would notice.
+        """
+        cells = self.virtual.state.cells
+        shift, unit = cells.page_shift, self.isa.fetch.unit_width // self.isa.memory.cell_width
+        last, host = cells.mask >> shift, 0
+        for monitor, placement in zip(self.monitors, self.placements, strict=True):
+            base, size = placement.region_base >> shift, placement.region_size >> shift
+            own = range(
+                placement.monitor_base >> shift,
+                (placement.monitor_base + monitor.configuration.monitor_size - 1 >> shift) + 1,
+            )
+            for number, page in state.cells.pages.items():
+                for place in (number, base + size, base - 1):
+                    astray = place & last
+                    if base <= astray < base + size or astray in own:
+                        continue
+                    if host + astray <= last and host + astray not in cells.pages:
+                        cells.pages[host + astray] = _turned(page, unit)
+            host += base
+
+    def trace(self, scenario: Scenario) -> list[tuple[Step, Step, bool]]:
+        """The steps of both machines up to where they differ; whether the monitor did it."""
+        self.begin(scenario)
+        steps = []
+        for number in range(scenario.steps):
+            for event in scenario.events:
+                if event.step == number:
+                    self._happen(event)
+            before = self.virtual.direct
+            pair = self.bare.step(), self.virtual.step()
+            steps.append((*pair, self.virtual.direct == before))
+            if self.bare.double_trap is not None:
+                break
+        return steps
 
     def step(self, number: int, events: Sequence[Event]) -> Divergence | None:
         """Step both machines, after the events of step `number`."""
@@ -83,6 +126,8 @@ class Trial:
                 self._happen(event)
         steps = self.bare.step(), self.virtual.step()
         self.count.steps += 1
+        if self.alarm is not None and not self.alarm.would_fire():
+            return Divergence(number, *steps, {"the monitor's timer": ("can fire", "is masked")})
         if (
             self._comparison.related()
             and steps[0].interrupt == steps[1].interrupt
@@ -105,3 +150,18 @@ class Trial:
             return
         event.happen(self.bare.state, event.element)
         event.happen(self.virtual.state, self.virtual.processor.text.home(event.element))
+
+
+def trial_placement(isa: Isa, configuration: Configuration) -> Placement:
+    """A region that programs can reach both ends of, with real memory around it."""
+    (translate,) = [f for f in isa.functions if f.name == isa.translate]
+    place = default_placement(isa, configuration)
+    size = min(3 << isa.memory.address_width - 3, 3 << translate.parameters[0].width - 2)
+    return Placement(place.region_base, size, place.monitor_base)
+
+
+def _turned(page: Page, cells: int) -> Page:
+    """A page whose cells lie so much lower."""
+    turned = page[:]
+    turned[:-cells], turned[-cells:] = page[cells:], page[:cells]
+    return turned

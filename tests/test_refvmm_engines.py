@@ -126,9 +126,9 @@ def test_the_cheap_comparison_sees_what_differs_through_the_vm_map(
         case 2:
             virtual.state.scalars["vm.R.l"] ^= 4
         case 3:
-            virtual.hardware.runtime.own(2)[7] ^= 1
+            virtual.hardware.runtime.own(9)[7] ^= 1
         case 4:
-            bare.hardware.runtime.own(1)[200] ^= 1 << 31
+            bare.hardware.runtime.own(1)[20] ^= 1 << 31
         case _:
             pass
 
