@@ -19,6 +19,7 @@ from popek.render_witness import WIDTH, render_witness
 from popek.table import table
 
 _THEOREMS = ((1, "VMM"), (2, "recursive VMM"), (3, "hybrid VMM"))
+_QUESTIONS = 3  # of one instruction that are shown if they are undecided
 _STYLES = {Answer.YES: "green", Answer.NO: "red", Answer.UNKNOWN: "yellow"}
 
 
@@ -169,16 +170,22 @@ def _letter(counterexamples: Sequence[LetterCounterexample]) -> str:
 
 
 def _undecided(configuration: ConfigurationReport) -> str:
-    questions = [
-        f"{label(row.instruction, row.operands)}: {question.obligation}: {question.reason}"
-        for row in configuration.instructions
-        for question in row.undecided
-    ]
-    if not questions:
+    """For each instruction and reason, the first questions and how many there are."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in configuration.instructions:
+        name = label(row.instruction, row.operands)
+        for question in row.undecided:
+            asked = question.obligation.partition(f"/{configuration.name}/")[2]
+            groups.setdefault((name, question.reason), []).append(asked or question.obligation)
+    if not groups:
         return ""
-    shown = [line for question in questions[:20] for line in _wrapped(question, "  ")]
-    rest = [f"  and {len(questions) - 20} more"] if len(questions) > 20 else []
-    return "\n".join(["undecided", *shown, *rest]) + "\n"
+    lines = ["undecided"]
+    for (name, reason), questions in groups.items():
+        rest = len(questions) - _QUESTIONS
+        more = [f"and {rest} more"] if rest > 0 else []
+        listed = ", ".join([*questions[:_QUESTIONS], *more])
+        lines += _wrapped(f"{name}: {listed}: {reason}", "  ")
+    return "\n".join(lines) + "\n"
 
 
 def _facts(title: str, facts: Sequence[Fact], palette: Palette) -> str:
