@@ -398,32 +398,35 @@ class Prover:
         return self._bases[key]
 
     def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
-        """That of the instruction before, if its operands may be all 0 here too."""
+        """A state, the same one for all instructions, with operands that this one may have."""
         subject, bases = self.subject, self.replay.bases
-        found = bases.get((mode, constraints))
+        key = (mode, constraints)
+        if key not in bases:
+            bases[key] = self._find_state(mode, constraints)
+        state = bases[key]
         operands = subject.operands.conditions
-        if found is not None and self._holds(found, operands):
-            return found
-        state = [*subject.well_formed(mode)]
-        state += [subject.condition(mode, expr) for expr in constraints]
-        conditions = [*state, *operands]
-        for candidate in self._simple_states(mode, state):
+        if state is None or self._holds(state, operands):
+            return state
+        verdict = self._solver.solve(*operands)
+        if not isinstance(verdict, Refuted):
+            return None
+        return Assignment({**state.symbols, **verdict.assignment.symbols}, state.arrays)
+
+    def _find_state(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
+        """As at reset, all 0, or as at reset but for what the conditions speak of."""
+        subject = self.subject
+        conditions = list(subject.well_formed(mode))
+        conditions += [subject.condition(mode, expr) for expr in constraints]
+        reset = subject.reset(mode)
+        for candidate in (reset, Assignment()):
             if self._holds(candidate, conditions):
-                bases[mode, constraints] = candidate
                 return candidate
         verdict = self._solver.solve(*conditions)
-        return verdict.assignment if isinstance(verdict, Refuted) else None
-
-    def _simple_states(self, mode: int, conditions: Sequence[Truth]) -> Iterator[Assignment]:
-        """As at reset, all 0, and as at reset but for what the conditions speak of."""
-        reset = self.subject.reset(mode)
-        yield reset
-        yield Assignment()
-        verdict = self._solver.solve(*conditions)
-        if isinstance(verdict, Refuted):
-            found = verdict.assignment
-            symbols = {**reset.symbols, **found.symbols}
-            yield Assignment(symbols, {**reset.arrays, **found.arrays}, found.results)
+        if not isinstance(verdict, Refuted):
+            return None
+        found = verdict.assignment
+        symbols = {**reset.symbols, **found.symbols}
+        return Assignment(symbols, {**reset.arrays, **found.arrays}, found.results)
 
     def _holds(self, values: Assignment, conditions: Sequence[Truth]) -> bool:
         evaluation = Evaluation(values, self.subject.machine.isa.memory)

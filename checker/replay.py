@@ -57,7 +57,9 @@ class Replay:
         size = () if machine.size is None else (machine.size,)
         self._components = frozenset((*machine.control, *machine.outside, *size))
         self._assumptions = assumptions(machine.isa)
-        self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment] = {}  # of `checker.obligations`
+        self.bases: dict[
+            tuple[int, tuple[Expr, ...]], Assignment | None
+        ] = {}  # of `checker.obligations`
 
     def side(
         self,
