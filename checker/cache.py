@@ -5,7 +5,6 @@ and the check goes on without it. Nothing is read but the plain data of
 `checker.answers`, so a damaged or foreign file cannot run code.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterable
@@ -28,12 +27,6 @@ _BUSY_SECONDS = 2.0
 _BATCH = 500  # keys in one query
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, day INTEGER, value BLOB)"
-
-
-def default_directory() -> Path:
-    """The user's cache directory (XDG), or the local one of Windows."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "popek"
 
 
 class Cache:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from checker.report import JSON, Explanation, Report, explanation_to_json, to_json
+from checker.report import Explanation, Report
+from checker.report_json import JSON, explanation_to_json, to_json
 
 
 def render_json(reports: Sequence[Report]) -> str:

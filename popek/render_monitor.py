@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from checker.report import JSON
+from checker.report_json import JSON
 from refvmm.derive import Monitor
 from refvmm.monitor_text import Section
 from refvmm.strategy import Strategy

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from checker.report import JSON
+from checker.report_json import JSON
 from popek.messages import complaint
 from popek.number import digits, number
 from popek.table import table

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from checker.cache import default_directory
+from checker.directory import default_directory
 from popek.options import at_least
 
 

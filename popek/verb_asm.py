@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from checker.cache import default_directory
+from checker.directory import default_directory
 from popek.description import read
 from popek.exit_status import ExitStatus
 from popek.messages import complaint, show

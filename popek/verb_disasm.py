@@ -6,7 +6,7 @@ Words that are no instruction are shown as `.cell`; a listing assembles to the s
 import argparse
 import sys
 
-from checker.cache import default_directory
+from checker.directory import default_directory
 from popek.description import read
 from popek.exit_status import ExitStatus
 from popek.options import add_color, add_isa, number

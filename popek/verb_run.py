@@ -11,7 +11,7 @@ default bound, 1 a trap was raised while another was delivered.
 import argparse
 import sys
 
-from checker.cache import default_directory
+from checker.directory import default_directory
 from popek.description import read
 from popek.exit_status import ExitStatus
 from popek.messages import complaint, show

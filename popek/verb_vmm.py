@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from checker.answers import Answer
-from checker.report import JSON
+from checker.report_json import JSON
 from popek.console import palette_for
 from popek.description import read
 from popek.exit_status import ExitStatus, worst

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from checker.report import JSON
+from checker.report_json import JSON
 from popek.exit_status import ExitStatus
 from popek.messages import complaint, show
 from popek.number import digits

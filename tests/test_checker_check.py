@@ -14,7 +14,8 @@ from checker import inquiry
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.check import check, explain_data
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
-from checker.report import VerdictKind, explanation_to_json, to_json
+from checker.report import VerdictKind
+from checker.report_json import explanation_to_json, to_json
 from checker.schedule import Done, Progress
 from spec.ir import Configuration, EscapesClaim, InstructionClaim, Isa, Literal, VerdictClaim
 from tests.classified import NO, UNKNOWN, YES, classified, on, privileged, witness
