@@ -24,7 +24,7 @@ from tests.oracle_riscv_spike import Answer, Spike
 from tests.oracle_riscv_target import RV32, RV64, Target
 
 FOLDER = Path(__file__).resolve().parent.parent / "isas" / "riscv"
-SAMPLE_SPIKE, SAMPLE_QEMU, BATCH = {"rv32": 2500, "rv64": 1500}, {"rv32": 1500, "rv64": 600}, 250
+SAMPLE_SPIKE, SAMPLE_QEMU, BATCH = {"rv32": 2500, "rv64": 1000}, {"rv32": 1500, "rv64": 500}, 250
 COVERING = {"rv32": 2500, "rv64": 3000}  # cases in which all that there is happens
 DEEP_SPIKE, DEEP_QEMU = 400_000, 60_000
 
