@@ -25,6 +25,7 @@ from tests.pdp10_oracles import (
     KA10,
     KS10,
     UNASSIGNED,
+    USER_FLAG,
     USER_IO_FLAG,
     UUO,
     WINDOW,
@@ -294,7 +295,8 @@ def shrunk(machine: Described, lacks: Lacks, case: Case) -> Case:
 
 def _simpler(case: Case) -> list[Case]:
     kept = [a for a, v in case.memory.items() if v]
-    plain = [replace(case, memory={})] if case.memory else []
+    plain = [replace(case, memory={}), replace(case, ac=(0,) * 16)]
+    plain += [replace(case, flags=case.flags & USER_FLAG), replace(case, ac=case.ac[:8] + (0,) * 8)]
     for size in (len(kept) // 2, len(kept) // 4, len(kept) // 8, 1):
         for start in range(0, len(kept), max(size, 1)):
             gone = kept[start : start + size]
@@ -311,14 +313,14 @@ def _simpler(case: Case) -> list[Case]:
         for name, value in case.registers.items()
         if value and name.startswith("P")
     ]
-    return plain
+    return [candidate for candidate in plain if candidate != case]
 
 
 def story(case: Case, expected: Expectation, found: dict[str, str]) -> str:
     before = [f"AC{i}={octal(value)}" for i, value in enumerate(case.ac) if value]
     before += [f"[{a:o}]={octal(v)}" for a, v in case.memory.items() if v]
     before += [f"flags={octal(case.flags, 18)}", f"{dict(case.registers)}"]
-    fields = {} if expected.decoded is None else expected.decoded.fields
+    fields = {k: v for k, v in expected.decoded.fields.items() if v} if expected.decoded else {}
     lines = [f"{expected.name}: {octal(case.code)} {fields}", " ".join(before)]
     return "\n".join(lines + [f"  {name}: {text}" for name, text in found.items()])
 
