@@ -3,7 +3,7 @@
 from __future__ import annotations  # else inner functions evaluate theirs at every call
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, cast
+from typing import Any, Generic
 
 from spec.engine import B, Domain, Engine, V
 from spec.ir import (
@@ -75,11 +75,11 @@ class Evaluation(Generic[V, B]):
         found: V | B = _RULES[e.__class__](self, e)
         return found
 
-    def _vector(self, e: Expr) -> V:
+    def vector(self, e: Expr) -> V:
         found: V = _RULES[e.__class__](self, e)
         return found
 
-    def _truth_value(self, e: Expr) -> B:
+    def truth(self, e: Expr) -> B:
         found: B = _RULES[e.__class__](self, e)
         return found
 
@@ -93,52 +93,52 @@ class Evaluation(Generic[V, B]):
         return self.domain.boolean(e.value)
 
     def _read(self, e: Read) -> V:
-        return self.read(e.element, None if e.index is None else self._vector(e.index))
+        return self.read(e.element, None if e.index is None else self.vector(e.index))
 
     def _unary(self, e: Unary) -> V:
-        return self.domain.unary(e.op, self._vector(e.operand), e.width)
+        return self.domain.unary(e.op, self.vector(e.operand), e.width)
 
     def _binary(self, e: Binary) -> V:
-        return self.domain.binary(e.op, self._vector(e.left), self._vector(e.right), e.width)
+        return self.domain.binary(e.op, self.vector(e.left), self.vector(e.right), e.width)
 
     def _extract(self, e: Extract) -> V:
         operand = e.operand
-        return self.domain.extract(self._vector(operand), operand.width, e.high, e.low)
+        return self.domain.extract(self.vector(operand), operand.width, e.high, e.low)
 
     def _concat(self, e: Concat) -> V:
         low = e.low
-        return self.domain.concat(self._vector(e.high), self._vector(low), low.width, e.width)
+        return self.domain.concat(self.vector(e.high), self.vector(low), low.width, e.width)
 
     def _extend(self, e: Extend) -> V:
         operand = e.operand
-        return self.domain.extend(self._vector(operand), operand.width, e.signed, e.width)
+        return self.domain.extend(self.vector(operand), operand.width, e.signed, e.width)
 
     def _select(self, e: Select) -> V | B:
-        known = self._truth_value(e.condition)
+        known = self.truth(e.condition)
         if known is True:  # then the other arm need not be evaluated
             return self.value(e.then)
         if known is False:
             return self.value(e.orelse)
         if e.width == 0:
-            arms = self._truth_value(e.then), self._truth_value(e.orelse)
+            arms = self.truth(e.then), self.truth(e.orelse)
             return self.domain.select_truth(known, *arms)
-        return self.domain.select(known, self._vector(e.then), self._vector(e.orelse), e.width)
+        return self.domain.select(known, self.vector(e.then), self.vector(e.orelse), e.width)
 
     def _compare(self, e: Compare) -> B:
         left = e.left
-        return self.domain.compare(e.op, self._vector(left), self._vector(e.right), left.width)
+        return self.domain.compare(e.op, self.vector(left), self.vector(e.right), left.width)
 
     def _logic(self, e: Logic) -> B:
-        return self.domain.logic(e.op, self._truth_value(e.left), self._truth_value(e.right))
+        return self.domain.logic(e.op, self.truth(e.left), self.truth(e.right))
 
     def _not(self, e: Not) -> B:
-        return self.domain.negate(self._truth_value(e.operand))
+        return self.domain.negate(self.truth(e.operand))
 
-    def _truth(self, e: Truth) -> B:
-        return self.domain.truth(self._vector(e.operand))
+    def _truth_of(self, e: Truth) -> B:
+        return self.domain.truth(self.vector(e.operand))
 
     def _bit(self, e: Bit) -> V:
-        return self.domain.bit(self._truth_value(e.operand))
+        return self.domain.bit(self.truth(e.operand))
 
 
 # A table: to try patterns in order takes half of the time of a run.
@@ -156,7 +156,7 @@ _RULES: Mapping[type, Callable[[Any, Any], Any]] = {
     Compare: Evaluation._compare,
     Logic: Evaluation._logic,
     Not: Evaluation._not,
-    Truth: Evaluation._truth,
+    Truth: Evaluation._truth_of,
     Bit: Evaluation._bit,
 }
 
@@ -171,11 +171,11 @@ class Walk(Generic[V, B]):
     def __init__(self, engine: Engine[V, B], functions: Mapping[str, Function]) -> None:
         self.engine = engine
         self.functions = functions
-        self._evaluation: Evaluation[V, B] = Evaluation(engine, engine.local, engine.read)
-
-    def value(self, expr: Expr) -> V | B:
+        evaluation: Evaluation[V, B] = Evaluation(engine, engine.local, engine.read)
+        self.value: Callable[[Expr], V | B] = evaluation.value
         """Value of an expression in the present state and frame."""
-        return self._evaluation.value(expr)
+        self._vector: Callable[[Expr], V] = evaluation.vector
+        self._truth: Callable[[Expr], B] = evaluation.truth
 
     def block(self, block: Block) -> None:
         """Run statements until their end or until no path goes on."""
@@ -192,9 +192,6 @@ class Walk(Generic[V, B]):
         self.engine.enter(dict(zip(names, arguments, strict=True)))
         self.block(routine.body)
         return self.engine.leave(routine.result)
-
-    def _vector(self, expr: Expr) -> V:
-        return cast(V, self.value(expr))
 
     def _optional(self, expr: Expr | None) -> V | None:
         return None if expr is None else self._vector(expr)
@@ -237,8 +234,9 @@ class Walk(Generic[V, B]):
         self._target(s.target, self.engine.choose(s.width), s.width)
 
     def _if(self, s: If) -> None:
-        condition = cast(B, self.value(s.condition))
-        self.engine.branch(condition, lambda: self.block(s.then), lambda: self.block(s.orelse))
+        self.engine.branch(
+            self._truth(s.condition), lambda: self.block(s.then), lambda: self.block(s.orelse)
+        )
 
     def _trap(self, s: Trap) -> None:
         self.engine.trap(s.cause, s.trap_class, tuple(self.value(a) for a in s.arguments))
