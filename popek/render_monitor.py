@@ -22,13 +22,13 @@ class Derived:
     left_out: int  # instructions whose routines are not shown
 
 
-def render_monitor(derived: Derived, sections: Sequence[Section]) -> str:
+def render_monitor(derived: Derived, sections: Sequence[Section], *, head: bool = True) -> str:
     """The sections with their titles, below a head that says what they are."""
-    parts = [_remarks(_head(derived))]
+    parts = [_remarks(_head(derived))] if head else []
     for section in sections:
         rule = f"// {'-' * (_WIDTH - len(section.title) - 4)} {section.title}"
         text = [rule, _remarks(section.remarks), *section.lines]
-        if section.name == "interpreter_routines" and derived.left_out:
+        if section.name == "routines" and derived.left_out:
             rest = f"{derived.left_out} innocuous instructions have theirs too: `--all` shows them."
             text.insert(2, _remarks((rest,)))
         parts.append("\n".join(line.rstrip("\n") for line in text))

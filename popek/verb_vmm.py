@@ -29,7 +29,7 @@ from popek.selection import Selection, selection
 from popek.solving import add_solving, cache_of
 from popek.strategy_choice import Choice, Refusal, choose, verdicts_of
 from refvmm.monitor_python import monitor_python
-from refvmm.monitor_text import MonitorText, Section
+from refvmm.monitor_text import SECTIONS, MonitorText
 from refvmm.strategy import Strategy
 from spec.ir import Configuration, Instruction, Isa
 
@@ -37,6 +37,7 @@ EPILOG = """\
 examples:
   popek vmm pg74                          the monitor of the paper's machine
   popek vmm pg74 --only LPSW              one interpreter routine
+  popek vmm rv32 --section allocator      what touches resources
   popek vmm pg74 --python                 the code that runs
   popek vmm pg74_jrst1 --strategy hybrid
   popek vmm ia32 --strategy trap-and-emulate      refused, with a witness
@@ -57,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--print", action="store_true", help="print the monitor (the default)")
     what.add_argument("--python", action="store_true", help="print it as the Python that runs")
+    parser.add_argument(
+        "--section",
+        choices=SECTIONS,
+        action="append",
+        help="only this part of the text (may be repeated)",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--only",
@@ -129,14 +136,13 @@ class _Printing:
             sys.stdout.write(monitor_python(found.monitor, instructions, whole=whole))
             return _Shown(ExitStatus.HOLDS)
         text = MonitorText(found.monitor, found.strategy)
-        sections: list[Section] = (
-            [text.routines(instructions)] if arguments.only else text.sections(instructions)
-        )
+        wanted = arguments.section or (["routines"] if arguments.only else SECTIONS)
+        sections = text.sections(instructions, wanted)
         left = 0 if arguments.only else len(self.isa.instructions) - len(instructions)
         derived = Derived(found.monitor, found.strategy, found.because, left)
         if arguments.format == "json":
             return _Shown(ExitStatus.HOLDS, monitor_json(derived, sections))
-        sys.stdout.write(render_monitor(derived, sections))
+        sys.stdout.write(render_monitor(derived, sections, head=not arguments.section))
         return _Shown(ExitStatus.HOLDS)
 
     def _refused(self, refusal: Refusal) -> _Shown:

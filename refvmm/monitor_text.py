@@ -5,7 +5,8 @@ then what the virtual machine does with its own traps and interrupts. The dispat
 for every machine and not IR; all else is the IR that runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from refvmm.control_block import MARK, OWN
@@ -16,6 +17,33 @@ from refvmm.strategy import Strategy, direct_modes
 from spec import ir
 from spec.effects import statements
 from spec.raise_declarations import Declarations
+
+SECTIONS = (
+    "control-block",
+    "vm-map",
+    "dispatcher",
+    "allocator",
+    "routines",
+    "shared",
+    "reflection",
+    "interrupts",
+)
+_TABLES = {
+    "slot.valid": "slot i of the shadow tables maps a page",
+    "slot.tag": "its virtual address",
+    "slot.frame": "its virtual physical address",
+    "slot.rights": "write, read, fetch",
+    "slot.walk": "the pages that its walk read",
+    "slot.walks": "how many they are",
+    "turn": "the slot to fill next",
+    "stale": "what the slots were filled from has changed",
+    "touched": "pages that the interpreted instruction reached",
+    "touched.valid": "which of them are to be filled",
+    "touch.turn": "where the next is noted",
+    "walk": "the pages that the present walk read",
+    "walks": "how many they are",
+    "walk.lost": "it read more than can be noted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +69,21 @@ class MonitorText:
         self._functions = {f.name: f for f in monitor.virtual.functions}
         self._modes = {value: name for name, value in monitor.description.mode.members}
 
-    def sections(self, instructions: Sequence[ir.Instruction]) -> list[Section]:
-        """Everything, with the interpreter routines of these instructions (of `virtual`)."""
-        return [
-            self.control_block(),
-            self.vm_map(),
-            self.dispatcher(),
-            self.allocator(),
-            self.routines(instructions),
-            self.subroutines(instructions),
-            self.reflection(),
-            self.interrupts(),
-        ]
+    def sections(
+        self, instructions: Sequence[ir.Instruction], names: Sequence[str] = SECTIONS
+    ) -> list[Section]:
+        """Those with these names, with the interpreter routines of the instructions given."""
+        make: dict[str, Callable[[], Section]] = {
+            "control-block": self.control_block,
+            "vm-map": self.vm_map,
+            "dispatcher": self.dispatcher,
+            "allocator": self.allocator,
+            "routines": lambda: self.routines(instructions),
+            "shared": lambda: self.subroutines(instructions),
+            "reflection": self.reflection,
+            "interrupts": self.interrupts,
+        }
+        return [make[name]() for name in SECTIONS if name in names]
 
     # -- state
 
@@ -62,7 +93,7 @@ class MonitorText:
         elements = [*block.elements, *(shadow.elements if shadow else ())]
         rows = zip(self.write.state(elements), map(self._purpose, elements), strict=True)
         return Section(
-            "control_block",
+            "control-block",
             "Control block",
             ("What the real machine cannot hold for the virtual one while the guest runs.",),
             tuple(_table(rows)),
@@ -82,7 +113,7 @@ class MonitorText:
             "monitor.base": "the monitor's own cells",
             f"{OWN}unit": "a fetch unit of the guest's instruction",
         }
-        return known.get(name, "of the shadow tables")
+        return known.get(name) or _TABLES.get(name.removeprefix(OWN), "")
 
     def vm_map(self) -> Section:
         """Where a state r of the virtual machine lies in the real machine."""
@@ -94,23 +125,21 @@ class MonitorText:
         rows += [(name, "what `resume` makes it") for name in composed]
         rows += [(name, str(value)) for name, value in kept]
         real = dict(rows)
-        lines: list[tuple[str, str]] = []
-        together = [e.name for e in monitor.description.elements if home(e.name) == e.name]
-        for element in monitor.description.elements:
-            if element.name not in together:
-                what = real.get(element.name)
-                lines.append(
-                    (
-                        f"{home(element.name)} = r.{element.name}",
-                        f"the real {element.name} is {what}" if what else "",
-                    )
-                )
-        lines += [(f"{name} = r.{name}", "in place") for name in together]
+        names = [e.name for e in monitor.description.elements]
+        together = [name for name in names if home(name) == name]
+        apart = [name for name in names if home(name) == PREFIX + name and name not in real]
+        lines = [
+            (f"{home(name)} = r.{name}", f"the real {name} is {real[name]}" if name in real else "")
+            for name in names
+            if name not in together and name not in apart
+        ]
+        lines += [(f"{PREFIX}X = r.X", f"X: {part}") for part in _listed(apart)]
+        lines += [("X = r.X", f"in place, X: {part}") for part in _listed(together)]
         lines.append(
             (f"{memory}[region.base + a] = r.{memory}[a]", "for every a below region.size")
         )
         remarks = ("The real state h = f(r) that stands for a state r of the virtual machine.",)
-        return Section("vm_map", "VM map f", remarks, tuple(_table(lines)))
+        return Section("vm-map", "VM map f", remarks, tuple(_table(lines)))
 
     # -- D and A
 
@@ -123,10 +152,13 @@ class MonitorText:
         rows = [
             ("dispatcher {", ""),
             *(run if tests else ()),
-            ("  save()", "the trap is not delivered: nothing has been done yet"),
-            (f"  let i = decode({self.monitor.virtual.pc})", "fetched as the virtual machine does"),
+            ("  save()", "its trap is not delivered"),
+            (
+                f"  let i = decode({self.monitor.virtual.pc})",
+                "by `fetch`, as the virtual machine does",
+            ),
             ("  v[i]()", "its interpreter routine, once"),
-            ("  on trap c { reflect[c]() }", "so does the virtual machine: it gets its trap"),
+            ("  on trap c { reflect[c]() }", "the virtual machine itself traps"),
             *([("  interrupt()", "if one is pending there")] if self._interrupts else []),
             ("  resume()", ""),
             ("}", ""),
@@ -139,6 +171,7 @@ class MonitorText:
         fetch = self._own.block(texts([self.monitor])[0].fetch)
         named = [
             *_routine("save", self._own.block(self.monitor.save)),
+            "",
             *_routine("fetch(address)", fetch),
         ]
         return Section("dispatcher", "Dispatcher D", tuple(remarks), (*_table(rows), "", *named))
@@ -201,7 +234,7 @@ class MonitorText:
         """P&G's v_i."""
         shown = [self.write.instruction(i) for i in instructions]
         return Section(
-            "interpreter_routines",
+            "routines",
             "Interpreter routines v_i",
             ("What each instruction does to the virtual machine: its own text, over r's homes.",),
             tuple(_apart(shown)),
@@ -217,7 +250,7 @@ class MonitorText:
         known = {f.name for f in self._reached([self.monitor.resume])}
         shown = [self.write.function(f) for f in [translate, *called] if f.name not in known]
         return Section(
-            "subroutines",
+            "shared",
             "What they share",
             ("The virtual machine's translation gives addresses of its own physical memory.",),
             tuple(_apart(shown)),
@@ -241,6 +274,21 @@ class MonitorText:
         return Section(
             "interrupts", "Virtual interrupts", remarks if shown else none, tuple(_apart(shown))
         )
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    """The names in lines, fields of one register together: `mstatus.{MIE SIE}`."""
+    fields: dict[str, list[str]] = {}
+    for name in names:
+        struct, dot, field = name.rpartition(".")
+        fields.setdefault(struct + dot, []).append(field)
+    parts = [
+        part
+        for struct, own in fields.items()
+        for part in (own if not struct or len(own) == 1 else [f"{{{' '.join(own)}}}"])
+        for part in [struct + part]
+    ]
+    return textwrap.wrap(", ".join(parts), 60, break_on_hyphens=False) if parts else []
 
 
 def _routine(head: str, lines: Sequence[str]) -> list[str]:

@@ -76,9 +76,13 @@ class Bodies:
         return body.expressions.typed(simplified(expr), kind)
 
     def is_temporary(self, local: str) -> bool:
-        """Whether lowering made it up."""
+        """Whether it disappears where it is used once."""
+        return self.is_made_up(local) or self._temporary(local)
+
+    def is_made_up(self, local: str) -> bool:
+        """Whether lowering gave it a name."""
         word = local.partition("'")[0]
-        return word in _TEMPORARY or word in self._functions or self._temporary(local)
+        return word in _TEMPORARY or word in self._functions
 
 
 class _Body:
@@ -129,8 +133,10 @@ class _Body:
     def _name(self, local: str) -> str:
         if local in self.names:
             return self.names[local]
-        word, _, count = local.partition("'")
-        wish = "value" if self.bodies.is_temporary(local) else f"{word}_{count}" if count else word
+        word, _, count = local.rpartition(".")[2].partition("'")
+        wish = f"{word}_{count}" if count else word
+        if self.bodies.is_made_up(local):
+            wish = "value"
         used = set(self.names.values())
         used |= statement_words() if self.assigned[local] > 1 or local in self.given else set()
         found, tries = wish, 1
@@ -199,6 +205,9 @@ class _Body:
         return made
 
     def _statement(self, statement: ir.Stmt, after: _After) -> None:
+        guarded = guarded_write(statement)
+        if guarded is not None and self.vocabulary.zeros.get(guarded[0].element) == guarded[1]:
+            statement = guarded[0]
         self._settle(statement)
         match statement:
             case ir.Assign(local, value):
@@ -370,10 +379,6 @@ class _Body:
     # -- branches
 
     def _if(self, statement: ir.If, after: _After) -> None:
-        guarded = guarded_write(statement)
-        if guarded is not None and self.vocabulary.zeros.get(guarded[0].element) == guarded[1]:
-            self._statement(guarded[0], after)
-            return
         bank = self._bank_write(statement)
         if bank is not None:
             kind = self.vocabulary.type_of_element(bank[0].members[0][1])

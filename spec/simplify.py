@@ -25,6 +25,7 @@ from spec.ir import (
     Load,
     LoadPhysical,
     Local,
+    LogicOp,
     Probe,
     Read,
     Return,
@@ -38,7 +39,7 @@ from spec.ir import (
 )
 from spec.lower_statements import ends
 from spec.rewrite import transform
-from spec.simplify_expressions import negate, select, simplified
+from spec.simplify_expressions import logic, negate, select, simplified
 
 _ROUNDS = 12
 """More than any block needs; each round only makes it smaller."""
@@ -171,6 +172,8 @@ def _branch(condition: Expr, then: Block, orelse: Block) -> Block:
     if not then:
         condition, then, orelse = negate(condition), orelse, then
     match then, orelse:
+        case (If(inner, done, ()),), ():
+            return (If(logic(LogicOp.AND, condition, inner), done, ()),)
         case (Assign(name, value),), (Assign(other, alternative),) if name == other:
             return (Assign(name, select(condition, value, alternative)),)
         case (Return(value),), (Return(alternative),):

@@ -41,12 +41,12 @@ def test_the_monitor_comes_in_the_order_of_the_paper(popek: Popek) -> None:
 
     assert document["strategy"] == "trap-and-emulate"
     assert [section["name"] for section in document["sections"]] == [
-        "control_block",
-        "vm_map",
+        "control-block",
+        "vm-map",
         "dispatcher",
         "allocator",
-        "interpreter_routines",
-        "subroutines",
+        "routines",
+        "shared",
         "reflection",
         "interrupts",
     ]
