@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from spec import ir, syntax
-from spec.raise_statements import Bodies, parameter_types
+from spec.raise_effects import parameter_types
+from spec.raise_statements import Bodies
 from spec.raising import number
 from spec.scope import ACCESS
 from spec.source import NOWHERE

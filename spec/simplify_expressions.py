@@ -6,6 +6,7 @@ whole expression. Nothing is copied, so results are no larger than what they are
 
 from typing import assert_never
 
+from spec.concatenation import masked
 from spec.concrete import Concrete
 from spec.ir import (
     Binary,
@@ -31,8 +32,6 @@ from spec.ir import (
 )
 
 _VALUES = Concrete()
-_PARTS = 3
-"""Bits in so many places are better written with a mask."""
 _OPPOSITE = {
     CompareOp.EQ: CompareOp.NE,
     CompareOp.NE: CompareOp.EQ,
@@ -241,35 +240,12 @@ def concat(high: Expr, low: Expr) -> Expr:
         case _:
             pass
     made = Concat(high, low, width)
-    return _masked(made) or made
-
-
-def pieces(expr: Expr) -> list[Expr]:
-    """What is concatenated, from the highest piece down."""
-    found: list[Expr] = []
-    while isinstance(expr, Concat):
-        found.append(expr.low)
-        expr = expr.high
-    return [expr, *reversed(found)]
-
-
-def _masked(expr: Concat) -> Expr | None:
-    """Bits of one operand in their places, and zeros between them, as `operand & mask`."""
-    operand: Expr | None = None
-    mask = below = parts = 0
-    for piece in reversed(pieces(expr)):
-        match piece:
-            case Extract(one, high, low) if low == below and operand in (None, one):
-                operand, mask, parts = one, mask | (_ones(high + 1 - low) << low), parts + 1
-            case Literal(0):
-                pass
-            case _:
-                return None
-        below += piece.width
-    if operand is None or parts < _PARTS or operand.width < expr.width:
-        return None
-    whole = extract(operand, expr.width - 1, 0)
-    return Binary(BinaryOp.AND, whole, Literal(mask, expr.width), expr.width)
+    found = masked(made)
+    if found is None:
+        return made
+    operand, mask = found
+    whole = extract(operand, width - 1, 0)
+    return Binary(BinaryOp.AND, whole, Literal(mask, width), width)
 
 
 def extend(operand: Expr, signed: bool, width: int) -> Expr:

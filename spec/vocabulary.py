@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spec import ir
+from spec.concatenation import pieces
 from spec.effects import operands, statements
 from spec.expressions import children
 from spec.inferred import Inferred, bits_or, infer
 from spec.lower_calls import BUILTINS
 from spec.parse import GRAMMAR
-from spec.simplify_expressions import pieces
 from spec.types import Address, Bits, Enumeration, Type, flatten
 
 KEYWORDS = BUILTINS.union(
