@@ -52,22 +52,10 @@ class Tables:
         grammar: list[Any] = lark.rules
         self._start = table.start_states["start"]
         self._end = table.end_states["start"]
-        rules: dict[int, _Reduce] = {}
-
-        def action(kind: object, argument: Any) -> int | _Reduce:
-            if kind is Shift:
-                state: int = argument
-                return state
-            found = rules.get(id(argument))
-            if found is None:
-                size, name = len(argument.expansion), argument.origin.name
-                found = rules[id(argument)] = _Reduce(size, name, callbacks[argument])
-            return found
-
-        self._states = {
-            number: _State({name: action(*entry) for name, entry in row.items()})
-            for number, row in table.states.items()
-        }
+        self._rows: dict[int, dict[str, Any]] = table.states
+        self._callbacks: dict[Any, Callable[[list[Any]], Any]] = callbacks
+        self._rules: dict[int, _Reduce] = {}
+        self._states: dict[int, _State] = {}
         self._kept = {
             symbol.name
             for rule in grammar
@@ -79,7 +67,11 @@ class Tables:
             (t for t in lark.terminals if t.name not in _OWN),
             key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name),
         )
-        self._patterns = [(t.name, re.compile(t.pattern.to_regexp())) for t in ordered]
+        self._patterns: list[tuple[str, str | re.Pattern[str]]] = [
+            (t.name, t.pattern.value if t.pattern.type == "str" else re.compile(t.pattern.value))
+            for t in ordered
+            if not t.pattern.flags
+        ]
         self._words: dict[str, list[str]] = {}  # the terminals that a word can be
 
     def parse(self, text: str) -> Any:
@@ -87,9 +79,10 @@ class Tables:
         position, size = 0, len(text)
         skip, word, literal = _SKIPPED.match, _WORD.match, _LITERAL.match
         table, kept, last = self._states, self._kept, self._end
+        known = self._state
         numbers: list[Any] = [self._start]
         values: list[Any] = []
-        state = table[self._start]
+        state = known(self._start)
         while True:
             skipped = skip(text, position)
             assert skipped is not None
@@ -133,12 +126,12 @@ class Tables:
                     del values[-length:], numbers[-length:]
                 else:
                     children = []
-                number = table[numbers[-1]].actions[rule]
+                number: Any = table[numbers[-1]].actions[rule]
                 values.append(build(children))
                 numbers.append(number)
                 if terminal == "$END" and number == last:
                     return values[-1]
-                state = table[number]
+                state = table.get(number) or known(number)
             if terminal in kept:
                 token = str.__new__(Token, text[position:end])
                 token.type, token.start_pos, token.end_pos = terminal, position, end
@@ -146,19 +139,45 @@ class Tables:
             else:
                 values.append(None)
             numbers.append(action)
-            state = table[action]
+            state = table.get(action) or known(action)
             position = end
+
+    def _state(self, number: int) -> _State:
+        if number not in self._states:
+            row = self._rows[number]
+            actions = {name: self._action(*entry) for name, entry in row.items()}
+            self._states[number] = _State(actions)
+        return self._states[number]
+
+    def _action(self, kind: object, argument: Any) -> "int | _Reduce":
+        if kind is Shift:
+            state: int = argument
+            return state
+        found = self._rules.get(id(argument))
+        if found is None:
+            size, name = len(argument.expansion), argument.origin.name
+            found = self._rules[id(argument)] = _Reduce(size, name, self._callbacks[argument])
+        return found
 
     def _word(self, state: _State, written: str) -> str | None:
         """The terminal of a whole word."""
         names = self._words.get(written)
         if names is None:
-            names = [n for n, pattern in self._patterns if pattern.fullmatch(written)]
+            names = [
+                name
+                for name, pattern in self._patterns
+                if (pattern == written if isinstance(pattern, str) else pattern.fullmatch(written))
+            ]
             names = self._words[written] = [*names, "NAME"]
         return next((name for name in names if name in state.actions), None)
 
     def _mark(self, state: _State, ahead: str) -> tuple[str, int] | None:
         for name, pattern in self._patterns:
-            if name in state.actions and (match := pattern.match(ahead)) is not None:
+            if name not in state.actions:
+                continue
+            if isinstance(pattern, str):
+                if ahead.startswith(pattern):
+                    return name, len(pattern)
+            elif (match := pattern.match(ahead)) is not None:
                 return name, match.end()
         return None
