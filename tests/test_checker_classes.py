@@ -361,3 +361,11 @@ def test_what_is_skipped_is_undecided() -> None:
     assert {u.reason for u in found.undecided} == {"time-out"}
     assert found.innocuous is Answer.UNKNOWN
     assert found.escape is Answer.UNKNOWN
+
+
+def test_a_witness_shows_only_what_the_instruction_reads_or_changes() -> None:
+    (escape,) = [w for w in classes("READ_MASK").witnesses if w.property == "escape"]
+
+    shown = {value.name for run in escape.runs for value in run.values}
+
+    assert shown == {"mask", "r[0]"}
