@@ -26,7 +26,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek asm ISA FILE               assemble a program
   popek disasm ISA FILE            disassemble one
   popek run ISA PROGRAM            run one on the bare machine
-  popek vmm ISA                    derive the virtual machine monitor, and print it
+  popek vmm ISA [PROGRAM]          derive the virtual machine monitor: print it, or run under it
   popek list                       the bundled descriptions
 
 ISA is a file (`my.isa`) or a bundled description (`riscv/rv32`, or `rv32` where that is clear).

@@ -1,4 +1,4 @@
-"""Derive the virtual machine monitor of a description, and print it.
+"""Derive the virtual machine monitor of a description; print it, or run a program under it.
 
 Popek and Goldberg's control program <D, A, {v_i}> comes out of the description by redirection: an
 interpreter routine is the instruction's own text, over the place where the monitor keeps the
@@ -6,8 +6,12 @@ virtual machine's state. What is printed is in the language of the description, 
 order: control block, VM map, dispatcher, allocator, interpreter routines (of the instructions that
 are not innocuous; --all for all), what they share, reflection of traps, virtual interrupts.
 
-Exit status: 0 printed; 1 the theorems do not allow the strategy asked for (the witness is shown);
-2 bad input, or the configuration cannot host a guest.
+With PROGRAM, the program runs under the monitor (--nest 3: under three, each in the virtual
+machine of the one before), and beside it on the bare machine, compared after every step.
+
+Exit status: 0 printed, or run without a difference; 1 the theorems do not allow the strategy asked
+for (the witness is shown), or the machines differed; 2 bad input, or the configuration cannot host
+a guest; 3 the program was still running at the default bound.
 """
 
 import argparse
@@ -28,6 +32,7 @@ from popek.render_witness import render_witness
 from popek.selection import Selection, selection
 from popek.solving import add_solving, cache_of
 from popek.strategy_choice import Choice, Refusal, choose, verdicts_of
+from popek.virtual_run import add_running, run_program
 from refvmm.monitor_python import monitor_python
 from refvmm.monitor_text import SECTIONS, MonitorText
 from refvmm.strategy import Strategy
@@ -41,12 +46,15 @@ examples:
   popek vmm pg74 --python                 the code that runs
   popek vmm pg74_jrst1 --strategy hybrid
   popek vmm ia32 --strategy trap-and-emulate      refused, with a witness
+  popek vmm pg74 program.s --nest 3 --trace
+  popek vmm pg74_jrst1 program.s --strategy trap-and-emulate --force      see it go wrong
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_isa(parser)
+    add_running(parser)
     parser.add_argument(
         "--strategy",
         choices=[strategy.value for strategy in Strategy],
@@ -95,7 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
         show((problem,), arguments.color)
         return ExitStatus.BAD_INPUT
-    shown = [_Printing(isa, c, chosen, arguments).run() for c in configurations]
+    if arguments.program is not None and len(configurations) > 1:
+        problem = complaint("E0903", "a program runs under one configuration", help="name one")
+        show((problem,), arguments.color)
+        return ExitStatus.BAD_INPUT
+    shown = [_Monitor(isa, c, chosen, arguments).show() for c in configurations]
     documents: list[JSON] = [s.document for s in shown if s.document is not None]
     if arguments.format == "json" and documents:
         whole: JSON = documents[0] if len(documents) == 1 else documents
@@ -109,8 +121,8 @@ class _Shown:
     document: JSON = None
 
 
-class _Printing:
-    """Prints the monitor of one configuration."""
+class _Monitor:
+    """The monitor of one configuration, to be printed or run."""
 
     def __init__(
         self,
@@ -124,12 +136,15 @@ class _Printing:
         self.chosen = chosen
         self.arguments = arguments
 
-    def run(self) -> _Shown:
+    def show(self) -> _Shown:
+        """Print it, or what a program does under it."""
         arguments = self.arguments
         requested = None if arguments.strategy is None else Strategy(arguments.strategy)
         found = choose(self.isa, self.configuration, requested, arguments, force=arguments.force)
         if isinstance(found, Refusal):
             return self._refused(found)
+        if arguments.program is not None:
+            return _Shown(ExitStatus(run_program(self.isa, found, arguments)))
         instructions = self._instructions(found)
         if arguments.python:
             whole = not arguments.only

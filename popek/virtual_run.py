@@ -196,7 +196,8 @@ def _text(
     trap = f" ({ended.trap.cause})" if ended.trap is not None else ""
     lines = [
         f"under {under}, {choice.strategy.value}: {choice.because}",
-        f"stopped after {ended.steps} steps: {ended.stop.value}{trap}",
+        f"stopped after {ended.steps} steps: "
+        + (f"{ended.stop.value}{trap}" if divergence is None else "the machines differ"),
         f"the hardware executed {virtual.direct} instructions directly,"
         f" a monitor was called for {virtual.emulated}",
     ]

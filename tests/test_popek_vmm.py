@@ -163,3 +163,102 @@ def test_a_configuration_without_relocation_hosts_nobody_directly(
 
     assert (status, text) == (2, "")
     assert "error[E0915]" in errors
+
+
+PROGRAM = """
+        .org 2
+start:  set 20, 7
+        lrb bounds
+        srb 21
+        add 20, 20
+        halt
+bounds: .word 0x200
+"""
+USER = """
+        .org 2
+start:  jrst1 next
+next:   halt
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a program; its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "program.s"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+Write = Callable[[str], str]
+
+
+def test_a_program_does_under_a_monitor_what_it_does_on_the_bare_machine(
+    popek: Popek, program: Write
+) -> None:
+    status, text, _ = popek("vmm", "pg74", program(PROGRAM))
+
+    assert status == 0
+    assert "under a monitor, trap-and-emulate: Theorem 1 holds" in text
+    assert "stopped after 5 steps" in text
+    assert "the bare machine did the same at every step" in text
+
+
+def test_three_monitors_make_no_difference(popek: Popek, program: Write) -> None:
+    status, text, _ = popek("vmm", "pg74", program(PROGRAM), "--nest", "3", "--format", "json")
+
+    document = json.loads(text)
+    assert status == 0
+    assert document["monitors"] == 3
+    assert document["diverged_at"] is None
+    assert document["state"]["R.b"] == "0x200"
+
+
+def test_what_the_theorems_forbid_goes_wrong_when_forced(popek: Popek, program: Write) -> None:
+    path = program(USER)
+    forced = ("--strategy", "trap-and-emulate", "--force")
+
+    status, text, _ = popek("vmm", "pg74_jrst1", path, *forced)
+    allowed, _, _ = popek("vmm", "pg74_jrst1", path, "--steps", "2")
+
+    assert status == 1
+    assert "the bare machine did something else in step 1" in text
+    assert "  M: 0x0 on the bare machine, 0x1 here" in text
+    assert allowed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [
+        ("halt\n.space 600\nhalt", (), "E0909"),
+        (PROGRAM, ("--nest", "40"), "E0909"),
+        (PROGRAM, ("--set", "Q=1"), "E0910"),
+        ("nonsense", (), "E08"),
+    ],
+)
+def test_a_program_that_cannot_run_is_bad_input(
+    text: str, options: tuple[str, ...], code: str, popek: Popek, program: Write
+) -> None:
+    status, printed, errors = popek("vmm", "pg74", program(text), *options)
+
+    assert (status, printed) == (2, "")
+    assert f"error[{code}" in errors
+
+
+def test_a_program_that_does_not_exist_is_bad_input(popek: Popek) -> None:
+    status, _, errors = popek("vmm", "pg74", "nowhere.s")
+
+    assert status == 2
+    assert "error[E0907]" in errors
+
+
+def test_a_refused_strategy_runs_nothing(popek: Popek, program: Write) -> None:
+    path = program(USER)
+
+    status, text, errors = popek("vmm", "pg74_jrst1", path, "--strategy", "trap-and-emulate")
+
+    assert (status, text) == (1, "")
+    assert "error[E0915]" in errors
