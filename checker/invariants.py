@@ -59,7 +59,7 @@ def check_invariants(
         for keeping in kept:
             keeping.reset()
         _Routines(machine, timeout_ms).ask(kept)
-    else:
+    elif kept:
         subject = Subject(engines_of(machine), instruction, OperandSet())
         solver = Solver(isa.memory, timeout_ms)
         _ask(Prover(subject, solver, Replay(machine), log), kept)

@@ -70,8 +70,11 @@ class Subject:
         self.instruction = instruction
         self.chosen = chosen
         self.operands: Operands = operands(engines.abstract, self.machine.isa, instruction, chosen)
-        known = {n: v for n, v in self.operands.fields.items() if not isinstance(v, Term)}
-        self.short = (specializer or Specializer(self.machine.isa)).instruction(instruction, known)
+        self.short = instruction
+        if chosen.members:
+            known = {n: v for n, v in self.operands.fields.items() if not isinstance(v, Term)}
+            specializer = specializer or Specializer(self.machine.isa)
+            self.short = specializer.instruction(instruction, known)
         self.memory = starts.memory(self.machine.isa, engines.terms)
         self._starts: dict[int, dict[str, Value]] = {}
         self._elements: dict[int, dict[str, str]] = {}
