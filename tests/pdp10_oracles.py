@@ -201,7 +201,7 @@ class Simh:
             input="\n".join([*lines, "exit", ""]),
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=120,
             check=False,
         )
         text = ran.stdout.replace("sim> ", "")
