@@ -1,6 +1,7 @@
 """What statements consist of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from spec.expressions import reads
@@ -58,6 +59,71 @@ def operands(statement: Stmt) -> tuple[Expr, ...]:
             return (condition,)
         case Choose() | Wait():
             return ()
+        case _:
+            assert_never(statement)
+
+
+def replaced(statement: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
+    """The statement with the expressions that it evaluates itself changed."""
+
+    def maybe(expr: Expr | None) -> Expr | None:
+        return None if expr is None else change(expr)
+
+    match statement:
+        case Assign(name, value):
+            return Assign(name, change(value))
+        case Write(element, value, index):
+            return Write(element, change(value), maybe(index))
+        case Load(target, address, width, access, mode, span):
+            return Load(target, change(address), width, access, maybe(mode), span)
+        case Store(address, value, width, mode, span):
+            return Store(change(address), change(value), width, maybe(mode), span)
+        case LoadPhysical(target, address, width):
+            return LoadPhysical(target, change(address), width)
+        case StorePhysical(address, value, width):
+            return StorePhysical(change(address), change(value), width)
+        case Translate(target, address, size, access, mode, width):
+            return Translate(target, change(address), size, access, maybe(mode), width)
+        case Probe(target, address, size, access, mode):
+            return Probe(target, change(address), size, access, maybe(mode))
+        case Call(target, function, arguments):
+            return Call(target, function, tuple(change(a) for a in arguments))
+        case If(condition, then, orelse):
+            return If(change(condition), then, orelse)
+        case Trap(cause, trap_class, arguments, span):
+            return Trap(cause, trap_class, tuple(change(a) for a in arguments), span)
+        case Return(value):
+            return Return(change(value))
+        case Choose() | Wait():
+            return statement
+        case _:
+            assert_never(statement)
+
+
+def target_of(statement: Stmt) -> str | None:
+    """The local to which the statement itself gives a value."""
+    match statement:
+        case Assign(name):
+            return name
+        case Load(target) | LoadPhysical(target) | Translate(target) | Probe(target):
+            return target
+        case Call(target) | Choose(target):
+            return target
+        case Write() | Store() | StorePhysical() | If() | Trap() | Wait() | Return():
+            return None
+        case _:
+            assert_never(statement)
+
+
+def with_target(statement: Stmt, name: str) -> Stmt:
+    """The statement with another local in the place of its target."""
+    match statement:
+        case Assign():
+            return replace(statement, name=name)
+        case Load() | LoadPhysical() | Translate() | Probe() | Call() | Choose():
+            return replace(statement, target=name)
+        case Write() | Store() | StorePhysical() | If() | Trap() | Wait() | Return():
+            return statement
         case _:
             assert_never(statement)
 

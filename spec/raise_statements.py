@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from spec import ir, syntax
-from spec.effects import statements
+from spec.effects import replaced, statements, target_of
 from spec.expressions import locals_in
 from spec.folded_syntax import folded
 from spec.raise_effects import After, Effect, Effects, Pending, Routines
 from spec.raising import Raised, call, joined, name, sized
-from spec.simplify import assignments, local_uses, replaced, simplify, target_of
+from spec.simplify import assignments, local_uses, simplify
 from spec.simplify_expressions import negate, simplified
 from spec.source import NOWHERE
 from spec.types import Bits, Type, width_of

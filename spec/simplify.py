@@ -7,32 +7,25 @@ to where it is used. Reads of physical memory whose value nobody uses go away.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
 
-from spec.effects import operands, statements
+from spec.effects import operands, replaced, statements, target_of, with_target
 from spec.expressions import children, locals_in
 from spec.ir import (
     Assign,
     Block,
     Boolean,
     Call,
-    Choose,
     Expr,
     Extract,
     Function,
     If,
     Literal,
-    Load,
     LoadPhysical,
     Local,
     LogicOp,
-    Probe,
     Read,
     Return,
     Stmt,
-    Store,
-    StorePhysical,
-    Translate,
     Trap,
     Wait,
     Write,
@@ -91,47 +84,6 @@ def simplify(
         if block == before:
             break
     return block
-
-
-def replaced(statement: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
-    """The statement with the expressions that it itself evaluates changed."""
-    match statement:
-        case Assign() | Return():
-            return replace(statement, value=change(statement.value))
-        case Write(_, value, index):
-            at = None if index is None else change(index)
-            return replace(statement, value=change(value), index=at)
-        case Load(_, address, _, _, mode) | Translate(_, address, _, _, mode):
-            return replace(statement, address=change(address), mode=mode and change(mode))
-        case Probe(_, address, _, _, mode):
-            return replace(statement, address=change(address), mode=mode and change(mode))
-        case Store(address, value, _, mode):
-            return replace(
-                statement, address=change(address), value=change(value), mode=mode and change(mode)
-            )
-        case LoadPhysical(_, address):
-            return replace(statement, address=change(address))
-        case StorePhysical(address, value):
-            return replace(statement, address=change(address), value=change(value))
-        case Call(_, _, arguments) | Trap(_, _, arguments):
-            return replace(statement, arguments=tuple(change(a) for a in arguments))
-        case If(condition):
-            return replace(statement, condition=change(condition))
-        case Choose() | Wait():
-            return statement
-        case _:
-            assert_never(statement)
-
-
-def target_of(statement: Stmt) -> str | None:
-    """The local that the statement itself gives a value."""
-    match statement:
-        case Assign(name):
-            return name
-        case Load() | LoadPhysical() | Translate() | Probe() | Choose() | Call():
-            return statement.target
-        case _:
-            return None
 
 
 def local_uses(block: Block) -> Counter[str]:
@@ -204,22 +156,12 @@ def _joined(block: Block, inline: Callable[[str], bool]) -> Block:
             match statement:
                 case Assign(name, Local(source)) if kept and target_of(kept[-1]) == source:
                     if uses[source] == 1 == assigned[source] and inline(source):
-                        kept[-1] = _retargeted(kept[-1], name)
+                        kept[-1] = with_target(kept[-1], name)
                         continue
             kept.append(statement)
         return tuple(kept)
 
     return join(block)
-
-
-def _retargeted(statement: Stmt, name: str) -> Stmt:
-    match statement:
-        case Assign():
-            return replace(statement, name=name)
-        case Load() | LoadPhysical() | Translate() | Probe() | Choose() | Call():
-            return replace(statement, target=name)
-        case _:
-            raise AssertionError("only statements with a target are joined")
 
 
 @dataclass(slots=True)

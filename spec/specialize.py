@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from spec.concrete import Concrete
-from spec.effects import statements
+from spec.effects import replaced, statements, target_of, with_target
 from spec.expressions import children
 from spec.ir import (
     Assign,
@@ -21,7 +21,6 @@ from spec.ir import (
     Block,
     Boolean,
     Call,
-    Choose,
     Compare,
     Concat,
     Expr,
@@ -31,25 +30,18 @@ from spec.ir import (
     Instruction,
     Isa,
     Literal,
-    Load,
-    LoadPhysical,
     Local,
     Logic,
     LogicOp,
     Not,
-    Probe,
     Read,
     Return,
     Select,
     Stmt,
-    Store,
-    StorePhysical,
-    Translate,
     Trap,
     Truth,
     Unary,
     Wait,
-    Write,
 )
 
 _Known: TypeAlias = dict[str, Expr]
@@ -116,7 +108,7 @@ class _Folding:
         return tuple(found)
 
     def _statement(self, statement: Stmt, known: _Known) -> Block:
-        folded = with_operands(statement, lambda e: fold(e, known))
+        folded = replaced(statement, lambda e: fold(e, known))
         match folded:
             case If(Boolean(value), then, orelse):
                 return self.block(then if value else orelse, known)
@@ -168,7 +160,7 @@ class _Folding:
 
 def _marked(statement: Stmt, mark: str, passed: _Known) -> Stmt:
     """The statement of a function that is written out, with locals of its own."""
-    renamed = with_operands(statement, lambda e: _renamed(e, mark, passed))
+    renamed = replaced(statement, lambda e: _renamed(e, mark, passed))
     if isinstance(renamed, If):
         then, orelse = (
             tuple(_marked(s, mark, passed) for s in arm) for arm in (renamed.then, renamed.orelse)
@@ -205,7 +197,7 @@ class _Copies:
     def block(self, block: Block) -> Block:
         found: list[Stmt] = []
         for statement in block:
-            settled = with_operands(statement, self._settled) if self._values else statement
+            settled = replaced(statement, self._settled) if self._values else statement
             match settled:
                 case Assign(name, value) if self._times[name] == 1 and self._lasting(value):
                     self._values[name] = value
@@ -323,71 +315,3 @@ def _computed(expr: Expr) -> Expr:
             return Literal(_CONCRETE.bit(truth), 1)
         case _:
             return expr
-
-
-# --------------------------------------------------------------------------- statements
-
-
-def with_operands(statement: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
-    """The statement with the expressions that it evaluates itself changed."""
-
-    def maybe(expr: Expr | None) -> Expr | None:
-        return None if expr is None else change(expr)
-
-    match statement:
-        case Assign(name, value):
-            return Assign(name, change(value))
-        case Write(element, value, index):
-            return Write(element, change(value), maybe(index))
-        case Load(target, address, width, access, mode, span):
-            return Load(target, change(address), width, access, maybe(mode), span)
-        case Store(address, value, width, mode, span):
-            return Store(change(address), change(value), width, maybe(mode), span)
-        case LoadPhysical(target, address, width):
-            return LoadPhysical(target, change(address), width)
-        case StorePhysical(address, value, width):
-            return StorePhysical(change(address), change(value), width)
-        case Translate(target, address, size, access, mode, width):
-            return Translate(target, change(address), size, access, maybe(mode), width)
-        case Probe(target, address, size, access, mode):
-            return Probe(target, change(address), size, access, maybe(mode))
-        case Call(target, function, arguments):
-            return Call(target, function, tuple(change(a) for a in arguments))
-        case If(condition, then, orelse):
-            return If(change(condition), then, orelse)
-        case Trap(cause, trap_class, arguments, span):
-            return Trap(cause, trap_class, tuple(change(a) for a in arguments), span)
-        case Return(value):
-            return Return(change(value))
-        case Choose() | Wait():
-            return statement
-        case _:
-            assert_never(statement)
-
-
-def target_of(statement: Stmt) -> str | None:
-    """The local to which the statement itself gives a value."""
-    match statement:
-        case Assign(name):
-            return name
-        case Load(target) | LoadPhysical(target) | Translate(target) | Probe(target):
-            return target
-        case Call(target) | Choose(target):
-            return target
-        case Write() | Store() | StorePhysical() | If() | Trap() | Wait() | Return():
-            return None
-        case _:
-            assert_never(statement)
-
-
-def with_target(statement: Stmt, name: str) -> Stmt:
-    """The statement with another local in the place of its target."""
-    match statement:
-        case Assign():
-            return replace(statement, name=name)
-        case Load() | LoadPhysical() | Translate() | Probe() | Call() | Choose():
-            return replace(statement, target=name)
-        case Write() | Store() | StorePhysical() | If() | Trap() | Wait() | Return():
-            return statement
-        case _:
-            assert_never(statement)
