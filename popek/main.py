@@ -27,6 +27,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek disasm ISA FILE            disassemble one
   popek run ISA PROGRAM            run one on the bare machine
   popek vmm ISA [PROGRAM]          derive the virtual machine monitor: print it, or run under it
+  popek test ISA                   try to tell it from the bare machine, by random programs
   popek list                       the bundled descriptions
 
 ISA is a file (`my.isa`) or a bundled description (`riscv/rv32`, or `rv32` where that is clear).
@@ -50,6 +51,7 @@ VERBS = {
     "disasm": "popek.verb_disasm",
     "run": "popek.verb_run",
     "vmm": "popek.verb_vmm",
+    "test": "popek.verb_test",
     "list": "popek.verb_list",
 }
 

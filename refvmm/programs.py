@@ -25,6 +25,7 @@ from spec.state import MachineState
 _SPOTS = 5
 _FAVOURITES = 3  # registers that the program uses most
 _RESTARTS = 6
+_LESSONS = 60
 _LONGEST = 16  # fetch units of one instruction that are looked at
 _ACCESSES = (Access.FETCH, Access.READ, Access.WRITE)
 
@@ -82,6 +83,12 @@ class Programs:
     def scenario(self, random: Random) -> Scenario:
         """A guest; all that is random comes from `random`, and from what was learnt before."""
         return _Draft(self, random).scenario()
+
+    def settle(self) -> None:
+        """Learn of the tables now, and no more: then scenarios depend on their `Random` only."""
+        for number in range(_LESSONS):
+            self.scenario(Random(number))
+        self.walks.learning = False
 
     def _is_plain(self, instruction: Instruction) -> bool:
         try:

@@ -15,7 +15,8 @@ from refvmm.vm_map import Placement, default_placement
 from spec.encoding import Codec
 from spec.ir import Configuration, Isa
 from spec.machine import Step
-from spec.state import MachineState, Page
+from spec.routines import EngineName
+from spec.state import Cells, MachineState, Page
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Trial:
         monitors: Sequence[Monitor],
         placements: Sequence[Placement],
         strategy: Strategy,
+        engine: EngineName = "emitted",
     ) -> None:
         isa = monitors[-1].description
         self.isa = isa
@@ -49,7 +51,8 @@ class Trial:
         decode = Codec(isa).decode
         self.bare = BareMachine(isa, MachineState(isa), decode)
         start = MachineState(monitors[0].real)
-        self.virtual = VirtualMachine(monitors, start, decode, strategy, "emitted")
+        self._emitted = engine == "emitted"
+        self.virtual = VirtualMachine(monitors, start, decode, strategy, engine)
         self._comparison = Comparison(self.bare, self.virtual)
         self.virtual.place(MachineState(isa), self.placements)
         self.alarm = alarm(self.virtual)
@@ -129,12 +132,17 @@ class Trial:
         if self.alarm is not None and not self.alarm.would_fire():
             return Divergence(number, *steps, {"the monitor's timer": ("can fire", "is masked")})
         if (
-            self._comparison.related()
+            self._related()
             and steps[0].interrupt == steps[1].interrupt
             and (self.bare.double_trap is None) is (self.virtual.double_trap is None)
         ):
             return None
         return Divergence(number, *steps, self._differences(steps))
+
+    def _related(self) -> bool:
+        if self._emitted:
+            return self._comparison.related()
+        return not differences(self.bare, self.virtual)
 
     def _differences(self, steps: tuple[Step, Step]) -> dict[str, tuple[object, object]]:
         found = differences(self.bare, self.virtual)
@@ -158,6 +166,37 @@ def trial_placement(isa: Isa, configuration: Configuration) -> Placement:
     place = default_placement(isa, configuration)
     size = min(3 << isa.memory.address_width - 3, 3 << translate.parameters[0].width - 2)
     return Placement(place.region_base, size, place.monitor_base)
+
+
+def nested_placements(isa: Isa, configuration: Configuration, depth: int) -> list[Placement]:
+    """Regions one inside the other, the outermost first; empty if memory is too small."""
+    page = max(Cells(isa.memory).page_cells, configuration.page or 1)
+    tables = configuration.page or 0
+    found: list[Placement] = []
+    cells = 1 << isa.memory.address_width
+    for _ in range(depth):
+        base = cells // 2 // page * page
+        size = (cells - base) // page * page
+        if size < 2 * page or base < tables + configuration.monitor_size:
+            return []
+        found.append(Placement(base, size, tables))
+        cells = size
+    return found
+
+
+def shared_placements(isa: Isa, configuration: Configuration, guests: int) -> list[Placement]:
+    """Regions beside each other, with tables of their own; empty if memory is too small."""
+    page = max(Cells(isa.memory).page_cells, configuration.page or 1)
+    tables = -(-configuration.monitor_size // page) * page
+    first = trial_placement(isa, configuration)
+    size = first.region_size // guests // page * page
+    start = configuration.page or 0
+    if size < 2 * page or start + guests * tables > first.region_base:
+        return []
+    return [
+        Placement(first.region_base + number * size, size, start + number * tables)
+        for number in range(guests)
+    ]
 
 
 def _turned(page: Page, cells: int) -> Page:

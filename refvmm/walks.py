@@ -52,6 +52,7 @@ class Walks:
         self._width = translate.parameters[0].width
         self._entries: dict[int, list[_Entry]] = {}
         self._left = _BUDGET
+        self.learning = True
 
     def walk(self, state: MachineState, address: int, access: Access) -> Walk:
         """What translating an address does in a state; the state is left alone."""
@@ -100,7 +101,7 @@ class Walks:
             further = self._with(tried, _aimed(random, entry, random.choice(aims)))
             if _goes_on(further, tried.walk):
                 return further
-        if len(known) < _MOST_ENTRIES:
+        if self.learning and len(known) < _MOST_ENTRIES:
             for _ in range(_TRIES):
                 if self._left <= 0:
                     break
