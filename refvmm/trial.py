@@ -91,21 +91,23 @@ class Trial:
         """
         cells = self.virtual.state.cells
         shift, unit = cells.page_shift, self.isa.fetch.unit_width // self.isa.memory.cell_width
-        last, host = cells.mask >> shift, 0
+        last = cells.mask >> shift
+        start = sum(placement.region_base for placement in self.placements) >> shift
+        kept = [range(start, start + (self.size >> shift))]
+        astray: list[int] = []  # where the guest's page 0 would be, if something were forgotten
+        host = 0
         for monitor, placement in zip(self.monitors, self.placements, strict=True):
             base, size = placement.region_base >> shift, placement.region_size >> shift
-            own = range(
-                placement.monitor_base >> shift,
-                (placement.monitor_base + monitor.configuration.monitor_size - 1 >> shift) + 1,
-            )
-            for number, page in state.cells.pages.items():
-                for place in (number, base + size, base - 1):
-                    astray = place & last
-                    if base <= astray < base + size or astray in own:
-                        continue
-                    if host + astray <= last and host + astray not in cells.pages:
-                        cells.pages[host + astray] = _turned(page, unit)
+            tables = host + (placement.monitor_base >> shift)
+            kept.append(range(tables, tables - (-monitor.configuration.monitor_size >> shift)))
+            astray += [host, start - base, start + base]
+            astray += [host + base + size, host + base - 1]
             host += base
+        for number, page in state.cells.pages.items():
+            for first in astray:
+                place = first + number & last
+                if place not in cells.pages and not any(place in pages for pages in kept):
+                    cells.pages[place] = _turned(page, unit)
 
     def trace(self, scenario: Scenario) -> list[tuple[Step, Step, bool]]:
         """The steps of both machines up to where they differ; whether the monitor did it."""

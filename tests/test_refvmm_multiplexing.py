@@ -69,6 +69,6 @@ def test_the_innermost_of_nested_machines_is_the_bare_machine() -> None:
 
     assert campaign(trial, programs, 60, seed=2) is None
 
-    outer = next(m for m in mutants(monitors[0]) if m.name == "offset dropped@function vmm.store32")
+    outer = next(m for m in mutants(monitors[0]) if m.name == "offset dropped@resume")
     broken = Trial([outer.monitor, *monitors[1:]], placements, Strategy.TRAP_AND_EMULATE)
     assert campaign(broken, programs, 60, seed=2, shrinking=False) is not None
