@@ -384,4 +384,4 @@ def test_many_random_steps_agree_with_the_ks10_of_simh(ks10: Described, seed: in
 def test_many_random_steps_agree_with_the_ka10_of_simh(ka10: Described, seed: int) -> None:
     compared = campaign(ka10, ka10_lacks, 120, seed)
 
-    assert compared.total() > 100 * len(ka10.isa.instructions)
+    assert compared.total() > 75 * len(ka10.isa.instructions)
