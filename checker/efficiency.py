@@ -45,7 +45,7 @@ class _Search:
         self._configuration = configuration
         self._terms = Terms()
         self._engine = Symbolic(machine.isa, self._terms, abstract=False)
-        self._solver = Solver(machine.isa.memory, timeout_ms)
+        self._solver = Solver(self._terms, machine.isa.memory, timeout_ms)
         self._skip = skip
         self._announce = announce
         self._prefix = f"{machine.isa.name}/{configuration.name}"

@@ -61,7 +61,7 @@ def check_invariants(
         _Routines(machine, timeout_ms).ask(kept)
     elif kept:
         subject = Subject(engines_of(machine), instruction, OperandSet())
-        solver = Solver(isa.memory, timeout_ms)
+        solver = Solver(subject.engines.terms, isa.memory, timeout_ms)
         _ask(Prover(subject, solver, Replay(machine), log), kept)
     return tuple(keeping.fact() for keeping in kept)
 
@@ -210,7 +210,7 @@ class _Routines:
         assumed = starts.well_formed(isa, engine, start)
         if routine.condition is not None:
             assumed.append(cast(Truth, engine.expression(start, routine.condition, {})))
-        solver = Solver(isa.memory, self._timeout_ms)
+        solver = Solver(terms, isa.memory, self._timeout_ms)
         for keeping in kept:
             if not keeping.concerns((*run.written, isa.pc)):
                 continue

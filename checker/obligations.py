@@ -15,9 +15,10 @@ from checker.assignment import Assignment, Evaluation
 from checker.components import LOCATION, MEMORY, MODE
 from checker.replay import Replay
 from checker.replay import Side as Replayed
+from checker.seeds import joined, near
 from checker.sides import PRIME, Pair, literal, related
 from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
-from checker.states import Case, Cases
+from checker.states import Case, Cases, Known
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
 from checker.witness import FEW_TRIES, MOST_TRIES, lessen
@@ -25,6 +26,12 @@ from spec.ir import Expr
 
 MOST_CELLS = 24
 """Touched cells up to which the correspondence of places is spelled out in general."""
+
+MOST_REMEMBERED = 12
+"""Assignments kept that showed something, to try them on the next obligations."""
+
+MOST_SEEDS = 4
+"""Of these, those near which a yes is looked for."""
 
 Goal: TypeAlias = Callable[[Pair], Truth]
 Check: TypeAlias = Callable[[Sequence[Replayed]], Sequence[str]]
@@ -99,6 +106,7 @@ class Prover:
         self._pairs: dict[object, Pair] = {}
         self._answers: dict[tuple[object, ...], Found] = {}
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._solved: list[Assignment] = []  # values that showed something, the latest first
 
     @property
     def costs(self) -> tuple[float, int]:
@@ -127,22 +135,34 @@ class Prover:
             if goal is False:
                 return Found(Answer.NO)
         shown = self._guessed(obligation, pair, goal, exact=vouched and not memory)
+        if shown is None and memory:
+            shown = self._seen_before(obligation)
         if shown is not None:
             return Found(Answer.YES, shown)
         if vouched and not memory:
             return self._settle(obligation, pair, goal)
-        if vouched and isinstance(self._solve(obligation, pair, goal, whole=False), Proved):
+        soon = self._verdict(obligation, ABSTRACT) if vouched else Unknown("not asked")
+        if isinstance(soon, Proved):
+            return Found(Answer.NO)
+        shown = self._soon_found(obligation)
+        if shown is not None:
+            return Found(Answer.YES, shown)
+        if vouched and isinstance(soon, Unknown):
+            soon = self._solve(obligation, pair, goal, whole=False)
+        if isinstance(soon, Proved):
             return Found(Answer.NO)
         return self._concretely(obligation)
 
     def at_sight(self, obligation: Obligation) -> Answer:
         """Yes or no where that takes no solver, unknown otherwise; nothing is noted."""
-        if not self._abstraction_vouches(obligation) or self._touches_memory(obligation):
+        if not self._abstraction_vouches(obligation):
             return Answer.UNKNOWN
         pair = self.pair(obligation, ABSTRACT)
         goal = obligation.goal(pair)
         if goal is False:
             return Answer.NO
+        if self._touches_memory(obligation):
+            return Answer.UNKNOWN
         shown = self._guessed(obligation, pair, goal, exact=True)
         if shown is None:
             return Answer.UNKNOWN
@@ -158,11 +178,14 @@ class Prover:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
         if obligation.name in self.log.skip:
             return False
-        abstractly = self._abstraction_vouches(obligation)
-        return isinstance(self._verdict(obligation, ABSTRACT if abstractly else CONCRETE), Proved)
+        vouched = self._abstraction_vouches(obligation)
+        if vouched and isinstance(self._verdict(obligation, ABSTRACT), Proved):
+            return True
+        marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
+        return (marked or not vouched) and isinstance(self._verdict(obligation, CONCRETE), Proved)
 
     def _verdict(self, obligation: Obligation, level: Level) -> Verdict:
-        """What the solver says at one level, without replay; it is remembered."""
+        """What the solver soon says at one level, without replay; it is remembered."""
         asks = obligation.asks if obligation.shared else obligation.name
         modes = (obligation.first, obligation.second)
         key = (asks, modes, obligation.constraints, level)
@@ -176,7 +199,7 @@ class Prover:
             elif level is CONCRETE and related and pair.touched_cells > MOST_CELLS:
                 found = Unknown(f"{pair.touched_cells} cells are touched")
             else:
-                found = self._solve(obligation, pair, goal, whole=False)
+                found = self._solve(obligation, pair, goal, whole=False, soon=True)
             self._verdicts[key] = found
         return found
 
@@ -259,11 +282,11 @@ class Prover:
         marks = 0
         for mode in self._modes(obligation):
             outcome, results = subject.supports(mode)
-            marks |= (outcome | results) & subject.marks
+            marks |= outcome | results
         if marks & subject.moved_mark:
             return False
         moving = subject.machine.translation.reads | {MODE, LOCATION, MEMORY}
-        return not (marks and obligation.differ & moving)
+        return not (marks & subject.viewed_mark and obligation.differ & moving)
 
     # -- concrete translation
 
@@ -308,23 +331,65 @@ class Prover:
         self.log.defects.append(f"{obligation.name}: the states found do not replay")
         return self._give_up(obligation, "the states found do not replay")
 
+    def _soon_found(self, obligation: Obligation) -> Shown | None:
+        """States in which no two accesses to memory meet, or near states that showed something
+        else: much easier to find, and mostly enough."""
+        base = self.base(obligation.first, obligation.constraints)
+        pair = self.pair(obligation, CONCRETE)
+        related = obligation.about is About.RELATED
+        if base is None or (related and pair.touched_cells > MOST_CELLS):
+            return None
+        goal = obligation.goal(pair)
+        conditions = self._conditions(obligation, pair, goal, whole=True)
+        if conditions is None:
+            return None
+        self.log.announce(obligation.name)
+        values = self._solver.find_apart(*conditions)
+        shown = None if values is None else self._replayed(obligation, pair, values)
+        if shown is not None:
+            return shown
+        engine = self.subject.engines.concrete
+        tried: list[list[Truth]] = []
+        for seed in self._solved[:MOST_SEEDS]:
+            left = near(engine, conditions, Known(seed, base), PRIME)
+            if left is None or left in tried:
+                continue
+            tried.append(left)
+            self.log.announce(obligation.name)
+            found = self._solver.find(*left)
+            if found is not None:
+                values = joined(seed, found, self.subject.memory.args[0])
+                shown = self._replayed(obligation, pair, values)
+                if shown is not None:
+                    return shown
+        return None
+
     def _give_up(self, obligation: Obligation, reason: str) -> Found:
         reason = "time-out" if reason in ("timeout", "canceled") else reason
         self.log.undecided.append(Undecided(obligation.name, reason))
         return Found(Answer.UNKNOWN)
 
-    def _solve(self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool) -> Verdict:
+    def _solve(
+        self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool, soon: bool = False
+    ) -> Verdict:
+        conditions = self._conditions(obligation, pair, goal, whole=whole)
+        if conditions is None:
+            return Proved()
+        self.log.announce(obligation.name)
+        return self._solver.solve(*conditions, soon=soon)
+
+    def _conditions(
+        self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool
+    ) -> list[Truth] | None:
+        """What must hold together; None if it never does. Without `whole`, assumptions that
+        have nothing to do with the goal are left out."""
         conditions = [goal]
         if obligation.about is About.RELATED:
             conditions.append(pair.relation)
-        if False in conditions:
-            return Proved()
         assumptions = self._assumptions(obligation, pair)
-        if False in assumptions:
-            return Proved()
-        chosen = assumptions if whole else _cone(conditions, assumptions)
-        self.log.announce(obligation.name)
-        return self._solver.solve(*conditions, *chosen)
+        if False in conditions or False in assumptions:
+            return None
+        return [*conditions, *(assumptions if whole else _cone(conditions, assumptions))]
 
     def _assumptions(self, obligation: Obligation, pair: Pair) -> list[Truth]:
         subject = self.subject
@@ -366,7 +431,28 @@ class Prover:
         if base is None:
             return None
         case = self._case(obligation, pair, values, base)
-        return Shown(pair, values, case) if self.shows(obligation, case) else None
+        if not self.shows(obligation, case):
+            return None
+        if pair.level is CONCRETE:
+            self._remember(values)
+        return Shown(pair, values, case)
+
+    def _remember(self, values: Assignment) -> None:
+        self._solved.insert(0, values)
+        del self._solved[MOST_REMEMBERED:]
+
+    def _seen_before(self, obligation: Obligation) -> Shown | None:
+        """States that showed something else and show this, too."""
+        base = self.base(obligation.first, obligation.constraints)
+        if base is None:
+            return None
+        pair = self.pair(obligation, CONCRETE)
+        for place, values in enumerate(self._solved):
+            case = self._case(obligation, pair, values, base)
+            if self.shows(obligation, case):
+                self._solved.insert(0, self._solved.pop(place))
+                return Shown(pair, values, case)
+        return None
 
     def _case(
         self, obligation: Obligation, pair: Pair, values: Assignment, base: Assignment

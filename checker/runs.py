@@ -52,6 +52,8 @@ class SymbolicRun:
     retires: Truth
     written: Mapping[str, Value]
     memory: Term
+    physical_before: Term  # memory by physical addresses: abstractly, another one
+    physical: Term
     pc_after: Value
     touched: tuple[Touched, ...]
     stored_physically: tuple[TouchedPhysical, ...]

@@ -334,9 +334,12 @@ class Classifier:
             return isinstance(symbol, Term) and bool(symbol.support & reached)
 
         found = [name for name in names if depended(name)]
-        marked = reached & self.subject.marks or not self.subject.engines.may_abstract
+        subject, engines = self.subject, self.subject.engines
+        marked = reached & subject.marks or not engines.may_abstract
         if marked:
-            found += [n for n in names if n in machine.translation.reads and n not in found]
+            viewed = reached & (subject.viewed_mark | subject.moved_mark)
+            placing = machine.translation.reads if viewed else subject.placing(mode)
+            found += [n for n in names if n in placing and n not in found]
         sized = machine.size is not None and depended(machine.size)
         if marked or sized or machine.moving & set(found):
             found.append(LOCATION)

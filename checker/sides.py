@@ -1,6 +1,6 @@
 """Runs of an instruction in the states of a relation, as terms: what the definitions speak of."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -8,7 +8,7 @@ from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
 from checker.runs import Touched, TrapPath
 from checker.subject import Level, Subject, differ
 from checker.substitution import Substitution
-from checker.symbolic import CHOICE_WIDTH
+from checker.symbolic import CHOICE_WIDTH, PHYSICAL_ADDRESS, PLACE_IN_VIEW
 from checker.terms import Op, Term, Truth, Value
 from spec.ir import Access, BinaryOp, TrapClass
 
@@ -35,6 +35,8 @@ class Side:
         self.retires: Truth = self._truth(self._run.retires)
         self.memory_before: Term = self._array(self._run.memory_before)
         self.memory_after: Term = self._array(self._run.memory)
+        self.physical_before: Term = self._array(self._run.physical_before)
+        self.physical_after: Term = self._array(self._run.physical)
         self.choices = self._run.choices
         self.written: tuple[str, ...] = tuple(self._run.written)
         self.pc_after: Value = self._vector(self._run.pc_after)
@@ -174,12 +176,21 @@ class Side:
         found: Truth = False
         for stored in self._run.stored_physically:
             address = self._vector(stored.address)
-            old = engine.load_cells(self.memory_before, address, stored.size)
-            new = engine.load_cells(self.memory_after, address, stored.size)
+            old = engine.load_cells(self.physical_before, address, stored.size)
+            new = engine.load_cells(self.physical_after, address, stored.size)
             width = stored.size * self.machine.isa.memory.cell_width
             changed = engine.negate(engine.equal(old, new, width))
             found = engine.either(found, engine.both(self._truth(stored.condition), changed))
         return found
+
+    @property
+    def cells_stored_physically(self) -> Iterator[tuple[Value, Value]]:
+        """Their physical addresses, and abstractly their places in the view."""
+        for stored in self._run.stored_physically:
+            for i in range(stored.size):
+                address = self.engine.further(stored.address, i)
+                place = self.engine.place_in_view(address)
+                yield self._vector(address), self._vector(place)
 
     # -- terms of this side
 
@@ -338,7 +349,7 @@ class Pair:
     def relation(self) -> Truth:
         """Both views hold the same at touched addresses, and their places correspond one to one."""
         if self.level:
-            return True
+            return self._one_content
         engine = self.engine
         holds: Truth = True
         cell = self.subject.machine.isa.memory.cell_width
@@ -363,6 +374,26 @@ class Pair:
             same = engine.equal(contents[0], contents[1], size * cell)
             holds = engine.both(holds, self._implies(reached, same))
         return engine.both(holds, self._one_to_one())
+
+    @property
+    def _one_content(self) -> Truth:
+        """Abstractly: a cell that is stored physically held at first what the view shows of it."""
+        engine = self.engine
+        holds: Truth = True
+        width = self.subject.machine.isa.memory.address_width
+        for side in (self.first, self.second):
+            for address, place in side.cells_stored_physically:
+                seen: Truth = False
+                for key, condition in self.touched.items():
+                    for i in range(key[1]):
+                        cell = engine.binary(BinaryOp.ADD, self._place(0, key), i, width)
+                        here = engine.both(condition, engine.equal(cell, place, width))
+                        seen = engine.either(seen, here)
+                physical = engine.load_cells(side.physical_before, address, 1)
+                viewed = engine.load_cells(side.memory_before, place, 1)
+                same = engine.equal(physical, viewed, self.subject.machine.isa.memory.cell_width)
+                holds = engine.both(holds, self._implies(seen, same))
+        return holds
 
     @property
     def touched_cells(self) -> int:
@@ -448,9 +479,41 @@ def related(
             symbols[symbol] = primed(subject, symbol)
         elif twin != name:
             symbols[symbol] = cast(Term, subject.start(first)[twin])
-    if not level and (LOCATION in differ_in or MEMORY in differ_in):
-        symbols[subject.memory] = primed(subject, subject.memory)
-    return Substitution(subject.engines.engine(level), symbols)
+    engine = subject.engines.engine(level)
+    if LOCATION in differ_in or MEMORY in differ_in:
+        memory = engine.physical if level else subject.memory
+        symbols[memory] = primed(subject, memory)
+    elsewhere = level and _may_lie_elsewhere(subject, first, second, differ_in, symbols)
+    return Substitution(engine, symbols, _own_functions(PLACING) if elsewhere else {})
+
+
+def _may_lie_elsewhere(
+    subject: Subject,
+    first: int,
+    second: int,
+    differ_in: frozenset[str],
+    symbols: Mapping[Term, Term],
+) -> bool:
+    """Whether the second state, its symbols replaced, may place the same view elsewhere."""
+    if LOCATION in differ_in:
+        return True
+    if MEMORY in differ_in and subject.machine.translation.reads_memory:
+        return True
+    one, two = subject.start(first), subject.start(second)
+    return any(
+        one[name] != symbols.get(value, value)
+        if isinstance(value := two[name], Term)
+        else one[name] != value
+        for name in subject.placing(first) | subject.placing(second)
+    )
+
+
+PLACING = (PHYSICAL_ADDRESS, PLACE_IN_VIEW)
+
+
+def _own_functions(names: Iterable[str]) -> dict[str, str]:
+    """The second state's own."""
+    return {name: name + PRIME for name in names}
 
 
 def literal(subject: Subject, first: int, second: int, level: Level) -> Substitution:
@@ -465,11 +528,8 @@ def literal(subject: Subject, first: int, second: int, level: Level) -> Substitu
     for number in range(run.choices):
         choice = subject.engines.terms.symbol(f"choice {number}", CHOICE_WIDTH)
         symbols[choice] = primed(subject, choice)
-    functions = {
-        name: name + PRIME
-        for name in subject.engines.terms.names(-1)
-        if name.startswith(("refused ", "place ", "placed "))
-    }
+    views = (n for n in subject.engines.terms.names(-1) if n.startswith(("refused ", "place ")))
+    functions = _own_functions((*views, *PLACING))
     return Substitution(subject.engines.engine(level), symbols, functions)
 
 
@@ -481,5 +541,7 @@ def primed(subject: Subject, symbol: Term) -> Term:
     terms = subject.engines.terms
     if symbol.op is Op.ARRAY:
         name, index_width, value_width = symbol.args
-        return terms.array(name + PRIME, index_width, value_width)
+        array = terms.array(name + PRIME, index_width, value_width)
+        array.support |= symbol.support & subject.marks
+        return array
     return terms.symbol(symbol.args[0] + PRIME, symbol.width)

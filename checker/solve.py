@@ -1,15 +1,22 @@
 """Z3: whether a condition over terms can hold, and for which values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, TypeAlias, assert_never
 
 import z3
 
 from checker.assignment import Assignment, cell_addresses
-from checker.terms import Argument, Op, Term, Truth, Value, in_order
+from checker.flattening import Applied, Flattening, Read
+from checker.terms import Argument, Op, Term, Terms, Truth, Value, in_order, support
 from spec.ir import BinaryOp, CompareOp, Memory, UnaryOp
+
+PATIENCE = 5
+"""How often a question is asked again that a busy machine kept from the processor."""
+
+LITTLE = 0.03
+"""The part of the time that is spent on what may turn out hopeless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +42,124 @@ Verdict: TypeAlias = Proved | Refuted | Unknown
 class Solver:
     """Decides conditions over one graph of terms; keeps what it translated."""
 
-    def __init__(self, memory: Memory, timeout_ms: int) -> None:
+    def __init__(self, terms: Terms, memory: Memory, timeout_ms: int) -> None:
+        self._terms = terms
         self._memory = memory
+        self._timeout = timeout_ms / 1000
         self._known: dict[Term, Any] = {}
         self._functions: dict[str, Any] = {}
-        self._solver = z3.SolverFor("QF_AUFBV")
-        self._solver.set("timeout", timeout_ms)
+        self._arrays = z3.SolverFor("QF_AUFBV")
+        self._exact = Flattening(terms, memory)
+        self._apart = Flattening(terms, memory, apart=True)
         self.seconds = 0.0
         self.calls = 0
 
-    def solve(self, *conditions: Truth) -> Verdict:
-        """Whether all conditions can hold together."""
+    def solve(self, *conditions: Truth, soon: bool = False) -> Verdict:
+        """Whether all conditions can hold together; `soon`: unknown unless that is easy.
+
+        Z3's arrays are quick or hopeless, so they get little time before they are flattened.
+        """
         started = perf_counter()
         self.calls += 1
-        self._solver.push()
+        hard = self._uses_arrays(conditions)
+        found = self._with_arrays(conditions, self._timeout * (LITTLE if hard or soon else 1))
+        if hard and not soon and isinstance(found, Unknown):
+            found = self._flat(self._exact, conditions, self._timeout)
+        self.seconds += perf_counter() - started
+        return found
+
+    def find(self, *conditions: Truth) -> Assignment | None:
+        """Values for which all conditions hold, if some are found soon; for conditions that
+        name most addresses as constants."""
+        started = perf_counter()
+        self.calls += 1
+        found = self._flat(self._exact, conditions, self._timeout * 0.1)
+        self.seconds += perf_counter() - started
+        return found.assignment if isinstance(found, Refuted) else None
+
+    def find_apart(self, *conditions: Truth) -> Assignment | None:
+        """Values for which all conditions hold, if some are found soon where no two accesses to
+        memory meet, unless their addresses are one term."""
+        if not self._uses_arrays(conditions):
+            return None
+        started = perf_counter()
+        self.calls += 1
+        found = self._flat(self._apart, conditions, self._timeout * 0.3)
+        self.seconds += perf_counter() - started
+        return found.assignment if isinstance(found, Refuted) else None
+
+    def _uses_arrays(self, conditions: Sequence[Truth]) -> bool:
+        return any(support(condition) & self._terms.indirect for condition in conditions)
+
+    def _with_arrays(self, conditions: Sequence[Truth], seconds: float) -> Verdict:
+        given = [self._truth(condition) for condition in conditions]
+        self._arrays.push()
         try:
-            for condition in conditions:
-                self._solver.add(self._truth(condition))
-            answer = self._solver.check()
-            if answer == z3.unsat:
-                return Proved()
-            if answer == z3.unknown:
-                return Unknown(self._solver.reason_unknown())
-            return Refuted(self._assignment(self._solver.model(), conditions))
+            return self._decide(
+                self._arrays, given, seconds, lambda model: self._assignment(model, conditions)
+            )
         finally:
-            self._solver.pop()
-            self.seconds += perf_counter() - started
+            self._arrays.pop()
+
+    def _flat(self, flattening: Flattening, conditions: Sequence[Truth], seconds: float) -> Verdict:
+        flat = [flattening.truth(condition) for condition in conditions]
+        every = [*flat, *flattening.consequences(conditions, flat)]
+        given = [self._truth(condition) for condition in every]
+        solver = z3.SimpleSolver() if flattening is self._apart else z3.SolverFor("QF_BV")
+        return self._decide(
+            solver, given, seconds, lambda model: self._flat_assignment(flattening, model, flat)
+        )
+
+    def _decide(
+        self,
+        solver: Any,
+        conditions: Sequence[Any],
+        seconds: float,
+        assignment: Callable[[Any], Assignment],
+    ) -> Verdict:
+        solver.add(*conditions)
+        answer = _check(solver, seconds)
+        if answer == z3.unsat:
+            return Proved()
+        if answer == z3.unknown:
+            return Unknown(solver.reason_unknown())
+        return Refuted(assignment(solver.model()))
 
     # -- models
 
-    def _assignment(self, model: Any, conditions: tuple[Truth, ...]) -> Assignment:
+    def _flat_assignment(
+        self, flattening: Flattening, model: Any, conditions: Sequence[Truth]
+    ) -> Assignment:
+        found = Assignment()
+
+        def value(given: Value | Truth) -> int:
+            if not isinstance(given, Term):
+                return given
+            known = model.eval(self._translate(given), model_completion=True)
+            return int(z3.is_true(known)) if z3.is_bool(known) else known.as_long()
+
+        reached = hidden = 0
+        for condition in conditions:
+            reached |= support(condition)
+        for leaf in flattening.leaves(conditions):
+            content = value(leaf.symbol)
+            hidden |= leaf.symbol.support
+            match leaf:
+                case Read(array, place):
+                    index = flattening.flat(place, array.args[1])
+                    reached |= support(index)
+                    found.arrays.setdefault(array.args[0], {})[value(index)] = content
+                case Applied(name, arguments):
+                    for argument in arguments:
+                        reached |= support(argument)
+                    found.results[name, tuple(value(a) for a in arguments)] = content
+                case _:
+                    assert_never(leaf)
+        for symbol in self._terms.symbols(reached & ~hidden):
+            found.symbols[symbol.args[0]] = value(symbol)
+        return found
+
+    def _assignment(self, model: Any, conditions: Sequence[Truth]) -> Assignment:
         """Values of all symbols, array elements and function results that the conditions use."""
         found = Assignment()
         seen: set[Term] = set()
@@ -76,7 +171,7 @@ class Solver:
             value = model.eval(term, model_completion=True)
             return int(z3.is_true(value)) if z3.is_bool(value) else value.as_long()
 
-        for term in in_order(conditions, visit):
+        for term in in_order(tuple(conditions), visit):
             seen.add(term)
             match term.op:
                 case Op.SYMBOL:
@@ -220,6 +315,19 @@ class Solver:
             part = whole if size == 1 else z3.Extract(low + cell - 1, low, whole)
             array = z3.Store(array, place, part)
         return array
+
+
+def _check(solver: Any, seconds: float) -> Any:
+    """Z3's limit is wall time: a busy machine gets as much more as it kept the solver waiting."""
+    left = seconds
+    for _ in range(PATIENCE):
+        started = process_time()
+        solver.set("timeout", max(1, round(left * 1000)))
+        answer = solver.check()
+        left -= process_time() - started
+        if answer != z3.unknown or left < seconds / 10:
+            break
+    return answer
 
 
 def _less(op: CompareOp, left: Any, right: Any) -> Any:

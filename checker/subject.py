@@ -10,7 +10,7 @@ from checker.assignment import Assignment
 from checker.components import MEMORY, Machine
 from checker.operand_sets import FIELD, Operands, operands
 from checker.runs import SymbolicRun
-from checker.symbolic import MOVED, PLACED, Symbolic
+from checker.symbolic import MOVED, PLACED, VIEWED, Symbolic
 from checker.terms import Op, Term, Terms, Truth, Value, support
 from spec.ir import BinaryOp, Expr, Instruction
 from spec.specialize import Specializer
@@ -82,6 +82,7 @@ class Subject:
         self._well_formed: dict[int, list[Truth]] = {}
         self._supports: dict[int, tuple[int, int]] = {}
         self._own: dict[frozenset[int], dict[str, int]] = {}
+        self._placing: dict[int, frozenset[str]] = {}
 
     def start(self, mode: int) -> dict[str, Value]:
         if mode not in self._starts:
@@ -146,6 +147,8 @@ class Subject:
             )
             for name in run.written:
                 results |= support(run.written[name])
+            if run.physical is not run.physical_before:
+                results |= run.physical.support
             for reached in run.touched:
                 outcome |= support(reached.address) | support(reached.condition)
             found = self._supports[mode] = outcome, results
@@ -181,6 +184,38 @@ class Subject:
             )
         )
 
+    def placing(self, mode: int) -> frozenset[str]:
+        """Elements that decide where the addresses lie that a run in this mode touches (not only
+        whether they can be reached), the mode by its element; memory is not among them."""
+        if mode not in self._placing:
+            self._placing[mode] = self._decides_places(mode)
+        return self._placing[mode]
+
+    def _decides_places(self, mode: int) -> frozenset[str]:
+        isa, translation = self.machine.isa, self.machine.translation
+        if not self.engines.may_abstract:
+            return translation.reads
+        any_mode = self.engines.terms.symbol("any mode", isa.mode.width)
+        decided = 0
+        start = self.start(mode)
+        for reached in self.run(mode, ABSTRACT).touched:
+            _, place = self.engines.concrete.look_up(
+                start, self.memory, reached.address, reached.size, reached.access, any_mode
+            )
+            decided |= support(place)
+        by_mode = decided & any_mode.support or isa.mode.element in translation.reads
+        names = [
+            name
+            for name in translation.reads
+            if isinstance(start[name], Term) and support(start[name]) & decided
+        ]
+        return frozenset([*names, isa.mode.element] if by_mode else names)
+
+    def is_marked(self, mode: int) -> bool:
+        """Whether a run in this mode depends on what the shared view does not determine."""
+        outcome, results = self.supports(mode)
+        return bool((outcome | results) & self.marks)
+
     def reset(self, mode: int) -> Assignment:
         """The symbols of a state that is as at reset."""
         found = Assignment()
@@ -195,14 +230,21 @@ class Subject:
         return found
 
     @property
+    def placed_mark(self) -> int:
+        return self.engines.terms.bit(PLACED)
+
+    @property
+    def viewed_mark(self) -> int:
+        return self.engines.terms.bit(VIEWED)
+
+    @property
     def moved_mark(self) -> int:
         return self.engines.terms.bit(MOVED)
 
     @property
     def marks(self) -> int:
-        """In the support of what abstract translation does not vouch for in two states."""
-        terms = self.engines.terms
-        return terms.bit(PLACED) | terms.bit(MOVED)
+        """In the support of what the shared view does not determine."""
+        return self.placed_mark | self.viewed_mark | self.moved_mark
 
 
 def differ(engine: Symbolic, first: Value, second: Value) -> Truth:

@@ -68,50 +68,61 @@ class Substitution:
                 name = self._functions.get(args[0], args[0])
                 pairs = zip(args[1::2], args[2::2], strict=True)
                 return storage.terms.apply(name, width, *pairs)
-            case Op.UNARY:
-                return storage.unary(args[0], args[1], width)
-            case Op.BINARY:
-                return storage.binary(args[0], args[1], args[2], width)
-            case Op.EXTRACT:
-                return storage.extract(args[0], term.args[0].width, args[1], args[2])
-            case Op.CONCAT:
-                return storage.concat(args[0], args[1], args[2], width)
-            case Op.EXTEND:
-                return storage.extend(args[0], args[1], bool(args[2]), width)
-            case Op.SELECT if width == 0:
-                return storage.select_truth(args[0], args[1], args[2])
-            case Op.SELECT:
-                return storage.select(args[0], args[1], args[2], width)
-            case Op.SELECT_ARRAY:
-                return self._select_array(args)
-            case Op.EQUAL:
-                return storage.equal(args[0], args[1], args[2])
-            case Op.LESS:
-                assert isinstance(args[0], CompareOp)
-                return storage.compare(args[0], args[1], args[2], args[3])
-            case Op.AND:
-                return storage.both(args[0], args[1])
-            case Op.OR:
-                return storage.either(args[0], args[1])
-            case Op.NOT:
-                return storage.negate(args[0])
-            case Op.BIT:
-                return storage.bit(args[0])
-            case Op.READ:
-                return storage.read_place(args[0], args[1], args[2], width)
-            case Op.WRITE:
-                return storage.write_place(args[0], args[1], args[2], args[3], args[4])
-            case Op.LOAD:
-                return storage.load_cells(args[0], args[1], args[2])
-            case Op.STORE:
-                return storage.store_cells(args[0], args[1], args[2], args[3])
             case _:
-                assert_never(term.op)
+                return rebuilt(storage, term, args)
 
-    def _select_array(self, args: list[Argument]) -> Argument:
-        condition, then, orelse = args
-        if not isinstance(condition, Term):
-            return then if condition else orelse
-        if then is orelse:
-            return then
-        return self._storage.terms.make(Op.SELECT_ARRAY, 0, condition, then, orelse)
+
+def rebuilt(storage: Storage, term: Term, args: list[Argument]) -> Argument:
+    """The term, which is no leaf, over other arguments."""
+    width = term.width
+    match term.op:
+        case Op.UNARY:
+            return storage.unary(args[0], args[1], width)
+        case Op.BINARY:
+            return storage.binary(args[0], args[1], args[2], width)
+        case Op.EXTRACT:
+            return storage.extract(args[0], term.args[0].width, args[1], args[2])
+        case Op.CONCAT:
+            return storage.concat(args[0], args[1], args[2], width)
+        case Op.EXTEND:
+            return storage.extend(args[0], args[1], bool(args[2]), width)
+        case Op.SELECT if width == 0:
+            return storage.select_truth(args[0], args[1], args[2])
+        case Op.SELECT:
+            return storage.select(args[0], args[1], args[2], width)
+        case Op.SELECT_ARRAY:
+            return _select_array(storage, args)
+        case Op.EQUAL:
+            return storage.equal(args[0], args[1], args[2])
+        case Op.LESS:
+            assert isinstance(args[0], CompareOp)
+            return storage.compare(args[0], args[1], args[2], args[3])
+        case Op.AND:
+            return storage.both(args[0], args[1])
+        case Op.OR:
+            return storage.either(args[0], args[1])
+        case Op.NOT:
+            return storage.negate(args[0])
+        case Op.BIT:
+            return storage.bit(args[0])
+        case Op.READ:
+            return storage.read_place(args[0], args[1], args[2], width)
+        case Op.WRITE:
+            return storage.write_place(args[0], args[1], args[2], args[3], args[4])
+        case Op.LOAD:
+            return storage.load_cells(args[0], args[1], args[2])
+        case Op.STORE:
+            return storage.store_cells(args[0], args[1], args[2], args[3])
+        case Op.SYMBOL | Op.ARRAY | Op.APPLY:
+            raise AssertionError(term)
+        case _:
+            assert_never(term.op)
+
+
+def _select_array(storage: Storage, args: list[Argument]) -> Argument:
+    condition, then, orelse = args
+    if not isinstance(condition, Term):
+        return then if condition else orelse
+    if then is orelse:
+        return then
+    return storage.terms.make(Op.SELECT_ARRAY, 0, condition, then, orelse)

@@ -5,8 +5,12 @@ which stands for the view that both runs of a relation share up to renaming; mem
 indexed by what that function returns. Concrete: the description's own routine.
 
 Terms that abstract translation cannot vouch for in two states at once carry a mark in their
-support: `PLACED` depends on the physical placement or on another mode's view, `MOVED` on a
+support: `PLACED` depends on the physical placement, `VIEWED` on another mode's view, `MOVED` on a
 translation that the instruction itself may have changed before it used it.
+
+Abstractly, memory is two: the view, indexed by what `translate` gives, and physical memory. What is
+stored in one is stored in the other, too, at the place that an uninterpreted function names; what
+they hold at first is taken to be independent, which allows more than can happen.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +20,31 @@ from typing import cast
 from checker.runs import SymbolicRun, Touched, TouchedPhysical, TrapPath
 from checker.storage import Shape, Storage, shape_of
 from checker.terms import Op, Term, Terms, Truth, Value
-from checker.translation import Translation, translation
+from checker.translation import Translation, reached, translation
 from spec.evaluate import Walk
-from spec.ir import Access, Block, Expr, Isa, TrapClass
+from spec.ir import (
+    Access,
+    BinaryOp,
+    Block,
+    Expr,
+    Isa,
+    LoadPhysical,
+    Memory,
+    StorePhysical,
+    TrapClass,
+)
 
 PLACED = "<placed>"
+VIEWED = "<viewed>"
 MOVED = "<moved>"
 CHOICE_WIDTH = 1024
 
+PHYSICAL_ADDRESS = "physical address"
+PLACE_IN_VIEW = "place in view"
+"""Functions from places in the view to physical addresses, and back."""
+
 _MEMORY = "<memory>"
+_PHYSICAL = "<physical memory>"
 _PC_AFTER = "<pc after>"
 _CHOICES = "<choices>"
 _COUNTER_WIDTH = 16
@@ -72,7 +92,10 @@ class Symbolic(Storage):
         (translate,) = [f for f in isa.functions if f.name == isa.translate]
         self._address_width = translate.parameters[0].width
         self._placed = terms.bit(PLACED)
+        self._viewed = terms.bit(VIEWED)
         self._moved = terms.bit(MOVED)
+        self.physical = physical_memory(terms, isa.memory)
+        self.physical.support |= self._placed
         self._translation_elements = (*self.translation.reads, isa.mode.element)
 
     # -- runs
@@ -87,6 +110,7 @@ class Symbolic(Storage):
     ) -> SymbolicRun:
         """Run a block from a start; `pc_after` is the pc if the block does not write it."""
         self._begin(start, memory, frame, pc_after)
+        self._physically = self.abstract and self._uses_physical_memory(block)
         self._walk.block(block)
         ends = [*self._waited, _Return(self._path, None, self._written)]
         path, _, written = self._merge([end for end in ends if end.path is not False], None)
@@ -98,6 +122,8 @@ class Symbolic(Storage):
             retires=path if self._traps else True,
             written={k: v for k, v in written.items() if not k.startswith("<")},
             memory=_term(self._slot(written, _MEMORY)),
+            physical_before=self.physical if self.abstract else memory,
+            physical=_term(self._slot(written, _PHYSICAL if self.abstract else _MEMORY)),
             pc_after=self._slot(written, _PC_AFTER),
             touched=tuple(self._touched),
             stored_physically=tuple(self._stored),
@@ -134,7 +160,13 @@ class Symbolic(Storage):
     ) -> None:
         self._start = start
         self._mode = start[self.isa.mode.element]
-        self._initial: _Written = {_MEMORY: memory, _PC_AFTER: pc_after, _CHOICES: 0}
+        self._initial: _Written = {
+            _MEMORY: memory,
+            _PHYSICAL: self.physical,
+            _PC_AFTER: pc_after,
+            _CHOICES: 0,
+        }
+        self._physically = False
         self._written: _Written = {}
         self._frames = [_Frame(dict(frame), True)]
         self._path: Truth = True
@@ -211,22 +243,32 @@ class Symbolic(Storage):
         physical = self._reach(address, size, Access.WRITE, mode)
         if not self.stopped():
             self._written[_MEMORY] = self.store_cells(self._memory, physical, value, size)
+            if self._physically:
+                at = self._physical_address(physical)
+                self._written[_PHYSICAL] = self.store_cells(self._cells, at, value, size)
 
     def load_physical(self, address: Value, width: int) -> Value:
         size = width // self.memory.cell_width
-        return self._marked(self.load_cells(self._memory, address, size), width)
+        return self.load_cells(self._cells, address, size)
 
     def store_physical(self, address: Value, value: Value, width: int) -> None:
         size = width // self.memory.cell_width
         if not self._translating:
             self._stored.append(TouchedPhysical(self._now(), address, size))
-        place = self._mark(address, self.memory.address_width) if self.abstract else address
-        kept = self._marked(value, width)
-        self._written[_MEMORY] = self.store_cells(self._memory, place, kept, size)
+        if not self.abstract:
+            self._written[_MEMORY] = self.store_cells(self._memory, address, value, size)
+            return
+        self._written[_PHYSICAL] = self.store_cells(self._cells, address, value, size)
+        cell = self.memory.cell_width
+        for i in range(size):  # neighbours need not be neighbours in the view
+            low = cell * (size - 1 - i if self.memory.big_endian else i)
+            part = self.extract(value, width, low + cell - 1, low)
+            at = self.place_in_view(self.further(address, i))
+            self._written[_MEMORY] = self.store_cells(self._memory, at, part, 1)
 
     def translate(self, address: Value, size: int, access: Access, mode: Value | None) -> Value:
-        physical = self._reach(address, size, access, mode)
-        return self._marked(physical, self.memory.address_width)
+        place = self._reach(address, size, access, mode)
+        return self._physical_address(place) if self.abstract else place
 
     def probe(self, address: Value, size: int, access: Access, mode: Value | None) -> Truth:
         self._touch(address, size, access)
@@ -245,6 +287,30 @@ class Symbolic(Storage):
     @property
     def _memory(self) -> Term:
         return _term(self._slot(self._written, _MEMORY))
+
+    @property
+    def _cells(self) -> Term:
+        """Memory as physical accesses find it."""
+        return _term(self._slot(self._written, _PHYSICAL if self.abstract else _MEMORY))
+
+    def _physical_address(self, place: Value) -> Value:
+        return self._function(PHYSICAL_ADDRESS, place)
+
+    def _function(self, name: str, place: Value) -> Term:
+        width = self.memory.address_width
+        found = self.terms.apply(name, width, (width, place))
+        found.support |= self._placed
+        return found
+
+    def place_in_view(self, physical_address: Value) -> Value:
+        return self._function(PLACE_IN_VIEW, physical_address)
+
+    def further(self, address: Value, cells: int) -> Value:
+        return self.binary(BinaryOp.ADD, address, cells, self.memory.address_width)
+
+    def _uses_physical_memory(self, block: Block) -> bool:
+        """Whether the block, or what it calls, uses physical addresses."""
+        return any(isinstance(s, LoadPhysical | StorePhysical) for s in reached(self.isa, block))
 
     def _reach(self, address: Value, size: int, access: Access, mode: Value | None) -> Value:
         """The physical address on the paths where translation succeeds; the others trap."""
@@ -278,7 +344,7 @@ class Symbolic(Storage):
         if self._translation_changed():
             reached, mark = f"{reached} moved {len(self._touched)}", self._moved
         elif mode is not None and (isinstance(mode, Term) or mode != self._mode):
-            reached, mark = f"{reached} as", self._placed
+            reached, mark = f"{reached} as", self._viewed
             arguments = (*arguments, (self.isa.mode.width, mode))
         refused = self.terms.apply(f"refused {reached}", 0, *arguments)
         physical = self.terms.apply(f"place {reached}", self.memory.address_width, *arguments)
@@ -290,15 +356,6 @@ class Symbolic(Storage):
         if self.translation.reads_memory and _MEMORY in self._written:
             return True
         return any(name in self._written for name in self._translation_elements)
-
-    def _marked(self, value: Value, width: int) -> Value:
-        """The value, as one that depends on placement (an identity that abstraction hides)."""
-        return self._mark(value, width) if self.abstract and isinstance(value, Term) else value
-
-    def _mark(self, value: Value, width: int) -> Term:
-        marked = self.terms.apply(f"placed {width}", width, (width, value))
-        marked.support |= self._placed
-        return marked
 
     # -- control flow
 
@@ -440,7 +497,7 @@ class Symbolic(Storage):
         return merged
 
     def _select_slot(self, name: str, condition: Truth, then: Value, orelse: Value) -> Value:
-        if name == _MEMORY:
+        if name in (_MEMORY, _PHYSICAL):
             return self.select_memory(condition, _term(then), _term(orelse))
         shape = self._shapes.get(name)
         if shape is not None:
@@ -473,6 +530,11 @@ class _Arm:
     values: _Values
     facts: dict[Term, int]
     whole: bool = True
+
+
+def physical_memory(terms: Terms, memory: Memory) -> Term:
+    """Memory before an abstract run, by physical addresses."""
+    return terms.array(f"physical {memory.name}", memory.address_width, memory.cell_width)
 
 
 def _term(value: Value) -> Term:

@@ -64,6 +64,7 @@ class Terms:
         self._nodes: dict[tuple[object, ...], Term] = {}
         self._bits: dict[str, int] = {}
         self._symbols: list[Term] = []
+        self.indirect = 0  # bits of the arrays and of the uninterpreted functions
 
     def make(self, op: Op, width: int, *args: Argument) -> Term:
         """The one term with this operator and these arguments (`bool` and `int` must not mix)."""
@@ -87,6 +88,7 @@ class Terms:
         return self._leaf(self.make(Op.SYMBOL, width, name), name)
 
     def array(self, name: str, index_width: int, value_width: int) -> Term:
+        self.indirect |= self.bit(name)
         return self._leaf(self.make(Op.ARRAY, 0, name, index_width, value_width), name)
 
     def _leaf(self, term: Term, name: str) -> Term:
@@ -100,6 +102,7 @@ class Terms:
         flat = [part for argument in arguments for part in argument]
         term = self.make(Op.APPLY, width, name, *flat)
         term.support |= self.bit(name)
+        self.indirect |= self.bit(name)
         return term
 
     def bit(self, name: str) -> int:

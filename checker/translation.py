@@ -11,7 +11,6 @@ from spec.ir import (
     Call,
     Choose,
     Expr,
-    Function,
     If,
     Isa,
     Load,
@@ -43,8 +42,8 @@ class Translation:
 
 
 def translation(isa: Isa) -> Translation:
-    functions = {function.name: function for function in isa.functions}
-    statements = list(_reached(isa.translate, functions))
+    (translate,) = [function for function in isa.functions if function.name == isa.translate]
+    statements = list(reached(isa, translate.body))
     read = frozenset(name for s in statements for e in expressions(s) for name in reads(e))
     control = {e.name for e in isa.elements if e.role is Role.CONTROL}
     return Translation(
@@ -60,18 +59,17 @@ def translation(isa: Isa) -> Translation:
     )
 
 
-def _reached(function: str, functions: dict[str, Function]) -> Iterator[Stmt]:
+def reached(isa: Isa, block: Block) -> Iterator[Stmt]:
+    """Every statement of a block and of what it calls; translation of addresses is no call."""
+    functions = {function.name: function for function in isa.functions}
     done: set[str] = set()
-    left = [function]
+    left = [block]
     while left:
-        name = left.pop()
-        if name in done:
-            continue
-        done.add(name)
-        for statement in statements_of(functions[name].body):
+        for statement in statements_of(left.pop()):
             yield statement
-            if isinstance(statement, Call):
-                left.append(statement.function)
+            if isinstance(statement, Call) and statement.function not in done:
+                done.add(statement.function)
+                left.append(functions[statement.function].body)
 
 
 def statements_of(block: Block) -> Iterator[Stmt]:
