@@ -17,7 +17,7 @@ from checker.replay import Replay
 from checker.replay import Side as Replayed
 from checker.seeds import joined, near
 from checker.sides import PRIME, Pair, literal, related
-from checker.solve import Proved, Refuted, Solver, Unknown, Verdict
+from checker.solve import LITTLE, SOME, WHOLE, Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, Cases, Known
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Op, Term, Truth, support
@@ -30,7 +30,7 @@ MOST_CELLS = 24
 MOST_REMEMBERED = 12
 """Assignments kept that showed something, to try them on the next obligations."""
 
-MOST_SEEDS = 4
+MOST_SEEDS = 2
 """Of these, those near which a yes is looked for."""
 
 Goal: TypeAlias = Callable[[Pair], Truth]
@@ -141,15 +141,18 @@ class Prover:
             return Found(Answer.YES, shown)
         if vouched and not memory:
             return self._settle(obligation, pair, goal)
-        soon = self._verdict(obligation, ABSTRACT) if vouched else Unknown("not asked")
-        if isinstance(soon, Proved):
-            return Found(Answer.NO)
-        shown = self._soon_found(obligation)
-        if shown is not None:
-            return Found(Answer.YES, shown)
-        if vouched and isinstance(soon, Unknown):
-            soon = self._solve(obligation, pair, goal, whole=False)
-        if isinstance(soon, Proved):
+        found: Verdict = Unknown("not asked")
+        if vouched:
+            found = self._verdict(obligation, ABSTRACT, LITTLE)
+        for look, part in ((self._apart, SOME), (self._near_known, WHOLE)):
+            if isinstance(found, Proved):
+                return Found(Answer.NO)
+            shown = look(obligation)
+            if shown is not None:
+                return Found(Answer.YES, shown)
+            if vouched and isinstance(found, Unknown):
+                found = self._solve(obligation, pair, goal, whole=False, part=part)
+        if isinstance(found, Proved):
             return Found(Answer.NO)
         return self._concretely(obligation)
 
@@ -179,13 +182,15 @@ class Prover:
         if obligation.name in self.log.skip:
             return False
         vouched = self._abstraction_vouches(obligation)
-        if vouched and isinstance(self._verdict(obligation, ABSTRACT), Proved):
+        if vouched and isinstance(self._verdict(obligation, ABSTRACT, SOME), Proved):
             return True
         marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
-        return (marked or not vouched) and isinstance(self._verdict(obligation, CONCRETE), Proved)
+        return (marked or not vouched) and isinstance(
+            self._verdict(obligation, CONCRETE, SOME), Proved
+        )
 
-    def _verdict(self, obligation: Obligation, level: Level) -> Verdict:
-        """What the solver soon says at one level, without replay; it is remembered."""
+    def _verdict(self, obligation: Obligation, level: Level, part: float) -> Verdict:
+        """What the solver says at one level in a part of its time, without replay; remembered."""
         asks = obligation.asks if obligation.shared else obligation.name
         modes = (obligation.first, obligation.second)
         key = (asks, modes, obligation.constraints, level)
@@ -199,7 +204,7 @@ class Prover:
             elif level is CONCRETE and related and pair.touched_cells > MOST_CELLS:
                 found = Unknown(f"{pair.touched_cells} cells are touched")
             else:
-                found = self._solve(obligation, pair, goal, whole=False, soon=True)
+                found = self._solve(obligation, pair, goal, whole=False, part=part)
             self._verdicts[key] = found
         return found
 
@@ -212,7 +217,7 @@ class Prover:
             return []
         if self.excludes(joint):
             return None
-        verdict = self._verdict(joint, CONCRETE)
+        verdict = self._verdict(joint, CONCRETE, SOME)
         base = self.base(joint.first, joint.constraints)
         if not isinstance(verdict, Refuted) or base is None:
             return []
@@ -331,23 +336,23 @@ class Prover:
         self.log.defects.append(f"{obligation.name}: the states found do not replay")
         return self._give_up(obligation, "the states found do not replay")
 
-    def _soon_found(self, obligation: Obligation) -> Shown | None:
-        """States in which no two accesses to memory meet, or near states that showed something
-        else: much easier to find, and mostly enough."""
-        base = self.base(obligation.first, obligation.constraints)
-        pair = self.pair(obligation, CONCRETE)
-        related = obligation.about is About.RELATED
-        if base is None or (related and pair.touched_cells > MOST_CELLS):
-            return None
-        goal = obligation.goal(pair)
-        conditions = self._conditions(obligation, pair, goal, whole=True)
+    def _apart(self, obligation: Obligation) -> Shown | None:
+        """States in which no two accesses to memory meet: much easier to find, mostly enough."""
+        conditions = self._concrete_conditions(obligation)
         if conditions is None:
             return None
         self.log.announce(obligation.name)
         values = self._solver.find_apart(*conditions)
-        shown = None if values is None else self._replayed(obligation, pair, values)
-        if shown is not None:
-            return shown
+        pair = self.pair(obligation, CONCRETE)
+        return None if values is None else self._replayed(obligation, pair, values)
+
+    def _near_known(self, obligation: Obligation) -> Shown | None:
+        """States whose accesses are where they were in states that showed something else."""
+        base = self.base(obligation.first, obligation.constraints)
+        conditions = self._concrete_conditions(obligation)
+        if base is None or conditions is None:
+            return None
+        pair = self.pair(obligation, CONCRETE)
         engine = self.subject.engines.concrete
         tried: list[list[Truth]] = []
         for seed in self._solved[:MOST_SEEDS]:
@@ -364,19 +369,27 @@ class Prover:
                     return shown
         return None
 
+    def _concrete_conditions(self, obligation: Obligation) -> list[Truth] | None:
+        """What must hold together on concrete translation; None if it never does, or the
+        relation is too large to be said."""
+        pair = self.pair(obligation, CONCRETE)
+        if obligation.about is About.RELATED and pair.touched_cells > MOST_CELLS:
+            return None
+        return self._conditions(obligation, pair, obligation.goal(pair), whole=True)
+
     def _give_up(self, obligation: Obligation, reason: str) -> Found:
         reason = "time-out" if reason in ("timeout", "canceled") else reason
         self.log.undecided.append(Undecided(obligation.name, reason))
         return Found(Answer.UNKNOWN)
 
     def _solve(
-        self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool, soon: bool = False
+        self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool, part: float = WHOLE
     ) -> Verdict:
         conditions = self._conditions(obligation, pair, goal, whole=whole)
         if conditions is None:
             return Proved()
         self.log.announce(obligation.name)
-        return self._solver.solve(*conditions, soon=soon)
+        return self._solver.solve(*conditions, part=part)
 
     def _conditions(
         self, obligation: Obligation, pair: Pair, goal: Truth, *, whole: bool

@@ -15,8 +15,8 @@ from spec.ir import BinaryOp, CompareOp, Memory, UnaryOp
 PATIENCE = 5
 """How often a question is asked again that a busy machine kept from the processor."""
 
-LITTLE = 0.03
-"""The part of the time that is spent on what may turn out hopeless."""
+WHOLE, SOME, LITTLE = 1.0, 0.1, 0.03
+"""Parts of the time: the smaller ones are spent on what may turn out hopeless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,16 @@ class Solver:
         self.seconds = 0.0
         self.calls = 0
 
-    def solve(self, *conditions: Truth, soon: bool = False) -> Verdict:
-        """Whether all conditions can hold together; `soon`: unknown unless that is easy.
+    def solve(self, *conditions: Truth, part: float = WHOLE) -> Verdict:
+        """Whether all conditions can hold together, in a part of the time.
 
         Z3's arrays are quick or hopeless, so they get little time before they are flattened.
         """
         started = perf_counter()
         self.calls += 1
         hard = self._uses_arrays(conditions)
-        found = self._with_arrays(conditions, self._timeout * (LITTLE if hard or soon else 1))
-        if hard and not soon and isinstance(found, Unknown):
+        found = self._with_arrays(conditions, self._timeout * (min(part, SOME) if hard else part))
+        if hard and part == WHOLE and isinstance(found, Unknown):
             found = self._flat(self._exact, conditions, self._timeout)
         self.seconds += perf_counter() - started
         return found
@@ -73,7 +73,7 @@ class Solver:
         name most addresses as constants."""
         started = perf_counter()
         self.calls += 1
-        found = self._flat(self._exact, conditions, self._timeout * 0.1)
+        found = self._flat(self._exact, conditions, self._timeout * SOME)
         self.seconds += perf_counter() - started
         return found.assignment if isinstance(found, Refuted) else None
 
@@ -84,7 +84,7 @@ class Solver:
             return None
         started = perf_counter()
         self.calls += 1
-        found = self._flat(self._apart, conditions, self._timeout * 0.3)
+        found = self._flat(self._apart, conditions, self._timeout * SOME * 2)
         self.seconds += perf_counter() - started
         return found.assignment if isinstance(found, Refuted) else None
 

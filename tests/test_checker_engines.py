@@ -26,7 +26,7 @@ class Meaning:
     def __init__(
         self, isa: Isa, terms: Terms, start: dict[str, Value], state: MachineState
     ) -> None:
-        self._solver = Solver(isa.memory, 1000)
+        self._solver = Solver(terms, isa.memory, 1000)
         self._pairs: list[tuple[Any, Any]] = []
         for element in isa.elements:
             symbol = start[element.name]

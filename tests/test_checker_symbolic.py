@@ -224,7 +224,7 @@ def test_z3_computes_what_the_concrete_engine_does(data: st.DataObject) -> None:
                 for index, value in values.arrays[name].items():
                     read = engine.read_place(array, index, index_width, width)
                     known.append(engine.equal(read, value, width))
-        solver = Solver(isa.memory, 20_000)
+        solver = Solver(terms, isa.memory, 20_000)
 
         assert solver.solve(engine.negate(told), *known) == Proved()
         assert isinstance(solver.solve(told, *known), Refuted)
