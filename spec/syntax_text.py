@@ -225,6 +225,18 @@ def _patterns(patterns: tuple[syntax.Pattern, ...]) -> str:
     return " | ".join(shown)
 
 
+def _pattern_lines(patterns: tuple[syntax.Pattern, ...], room: int) -> list[str]:
+    """The patterns in lines that end in their `|`: none can begin with it."""
+    lines = [""]
+    for position, pattern in enumerate(patterns):
+        text = _patterns((pattern,)) + (" |" if position + 1 < len(patterns) else "")
+        if lines[-1] and len(lines[-1]) + 1 + len(text) > room:
+            lines.append(_INDENT + text)
+        else:
+            lines[-1] = f"{lines[-1]} {text}" if lines[-1] else text
+    return lines
+
+
 # --------------------------------------------------------------------------- long expressions
 
 
@@ -248,9 +260,10 @@ def _lines(node: syntax.Expr, rank: int, first: int, rest: int) -> list[str]:
         case syntax.MatchExpr(subject, arms) if rank == _CHOICE:
             lines = [f"match {_flat(subject, _CHOICE)} {{"]
             for arm in arms:
-                before = f"{_patterns(arm.patterns)} => "
+                *above, before = _pattern_lines(arm.patterns, rest // 2)
+                before += " => "
                 more = _lines(arm.value, 1, rest - len(before) - 3, rest - 2 * len(_INDENT))
-                lines += [before + more[0], *(_INDENT + line for line in more[1:])]
+                lines += [*above, before + more[0], *(_INDENT + line for line in more[1:])]
                 lines[-1] += ","
             return [*lines, _CLOSED]
         case syntax.Binary() | syntax.IfExpr():

@@ -35,7 +35,7 @@ from tests.strategies import IN_CI, descriptions, expressions, states
 X = Local("x", 8)
 
 
-@settings(max_examples=2000 if IN_CI else 200)
+@settings(max_examples=600 if IN_CI else 100)
 @given(st.data())
 def test_a_simplified_expression_has_the_same_value(data: st.DataObject) -> None:
     isa, expr = data.draw(expressions())
@@ -61,7 +61,7 @@ def simpler(isa: Isa) -> Isa:
     return replace(isa, functions=functions, instructions=instructions)
 
 
-@settings(max_examples=2000 if IN_CI else 200)
+@settings(max_examples=600 if IN_CI else 100)
 @given(st.data())
 def test_simplified_bodies_do_the_same(data: st.DataObject) -> None:
     isa = data.draw(descriptions())
