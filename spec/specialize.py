@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
-from spec.concrete import Concrete
 from spec.effects import replaced, statements, target_of, with_target
 from spec.expressions import children
 from spec.ir import (
     Assign,
     Binary,
-    BinaryOp,
     Bit,
     Block,
     Boolean,
@@ -32,7 +30,6 @@ from spec.ir import (
     Literal,
     Local,
     Logic,
-    LogicOp,
     Not,
     Read,
     Return,
@@ -43,11 +40,22 @@ from spec.ir import (
     Unary,
     Wait,
 )
+from spec.simplify_expressions import (
+    binary,
+    bit,
+    compare,
+    concat,
+    extend,
+    extract,
+    logic,
+    negate,
+    select,
+    truth,
+    unary,
+)
 
 _Known: TypeAlias = dict[str, Expr]
 """Locals whose values are constants."""
-
-_CONCRETE = Concrete()
 
 
 class Specializer:
@@ -242,76 +250,37 @@ def _rebuilt(expr: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
     folded = tuple(_rebuilt(part, leaf) for part in parts)
     if all(new is old for new, old in zip(folded, parts, strict=True)):
         return expr
-    return _simplified(_with_children(expr, folded))
+    return _made(expr, folded)
 
 
-def _with_children(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+def _made(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+    """The operator of an expression on other operands, with what that decides computed."""
     match expr:
         case Literal() | Boolean() | Local():
             return expr
         case Read(element, width):
             return Read(element, width, *parts)
-        case Unary(op, _, width):
-            return Unary(op, parts[0], width)
-        case Binary(op, _, _, width):
-            return Binary(op, parts[0], parts[1], width)
+        case Unary(op):
+            return unary(op, *parts)
+        case Binary(op):
+            return binary(op, *parts)
         case Extract(_, high, low):
-            return Extract(parts[0], high, low)
-        case Concat(_, _, width):
-            return Concat(parts[0], parts[1], width)
+            return extract(parts[0], high, low)
+        case Concat():
+            return concat(*parts)
         case Extend(_, signed, width):
-            return Extend(parts[0], signed, width)
-        case Select(_, _, _, width):
-            return Select(parts[0], parts[1], parts[2], width)
+            return extend(parts[0], signed, width)
+        case Select():
+            return select(*parts)
         case Compare(op):
-            return Compare(op, parts[0], parts[1])
+            return compare(op, *parts)
         case Logic(op):
-            return Logic(op, parts[0], parts[1])
-        case Not() | Truth() | Bit():
-            return type(expr)(parts[0])
+            return logic(op, *parts)
+        case Not():
+            return negate(*parts)
+        case Truth():
+            return truth(*parts)
+        case Bit():
+            return bit(*parts)
         case _:
             assert_never(expr)
-
-
-def _simplified(expr: Expr) -> Expr:
-    """The same value, with one operator less where constants allow it."""
-    match expr:
-        case Select(Boolean(value), then, orelse):
-            return then if value else orelse
-        case Logic(LogicOp.AND | LogicOp.OR as op, Boolean(value), other):
-            return Boolean(value) if value is (op is LogicOp.OR) else other
-        case Logic(LogicOp.AND | LogicOp.OR as op, other, Boolean(value)):
-            return Boolean(value) if value is (op is LogicOp.OR) else other
-        case Binary(BinaryOp.AND, Literal(0), _, width) | Binary(
-            BinaryOp.AND, _, Literal(0), width
-        ):
-            return Literal(0, width)
-        case _:
-            return _computed(expr)
-
-
-def _computed(expr: Expr) -> Expr:
-    """A constant, if all operands are."""
-    match expr:
-        case Unary(op, Literal(value), width):
-            return Literal(_CONCRETE.unary(op, value, width), width)
-        case Binary(op, Literal(left), Literal(right), width):
-            return Literal(_CONCRETE.binary(op, left, right, width), width)
-        case Extract(Literal(value, width), high, low):
-            return Literal(_CONCRETE.extract(value, width, high, low), high - low + 1)
-        case Concat(Literal(high_part), Literal(low_part, low_width), width):
-            return Literal(_CONCRETE.concat(high_part, low_part, low_width, width), width)
-        case Extend(Literal(value, from_width), signed, width):
-            return Literal(_CONCRETE.extend(value, from_width, signed, width), width)
-        case Compare(op, Literal(left, width), Literal(right)):
-            return Boolean(_CONCRETE.compare(op, left, right, width))
-        case Logic(op, Boolean(one), Boolean(other)):
-            return Boolean(_CONCRETE.logic(op, one, other))
-        case Not(Boolean(truth)):
-            return Boolean(not truth)
-        case Truth(Literal(value)):
-            return Boolean(_CONCRETE.truth(value))
-        case Bit(Boolean(truth)):
-            return Literal(_CONCRETE.bit(truth), 1)
-        case _:
-            return expr
