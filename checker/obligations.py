@@ -30,6 +30,9 @@ MOST_CELLS = 24
 MOST_REMEMBERED = 12
 """Assignments kept that showed something, to try them on the next obligations."""
 
+MOST_UNDECIDED = 4
+"""Obligations that ran out of time, after which the others get a part of it; escapes get all."""
+
 MOST_SEEDS = 2
 """Of these, those near which a yes is looked for."""
 
@@ -389,6 +392,8 @@ class Prover:
         if conditions is None:
             return Proved()
         self.log.announce(obligation.name)
+        if obligation.shared and len(self.log.undecided) >= MOST_UNDECIDED:
+            part = min(part, SOME)
         return self._solver.solve(*conditions, part=part)
 
     def _conditions(
