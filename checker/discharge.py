@@ -1,0 +1,311 @@
+"""Discharges statements about a monitor: by identity of terms where both sides are one, else by Z3."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from time import process_time
+from typing import assert_never, cast
+
+from checker.answers import Answer
+from checker.assignment import Evaluation
+from checker.combined import Combined, End, outcome_failures
+from checker.invariants import check_invariants
+from checker.solve import Proved, Refuted, Solver, Unknown
+from checker.statements import (
+    Armed,
+    Counterexample,
+    Discharged,
+    Group,
+    Hosted,
+    Kept,
+    Possible,
+    Recovered,
+    Settled,
+    Simulation,
+    Statement,
+    Text,
+    Triple,
+)
+from checker.subject import differ
+from checker.terms import Term, Truth, Value
+from spec.ir import BinaryOp
+
+Failure = tuple[str, Truth]
+
+
+def discharge(
+    hosted: Hosted,
+    statement: Statement,
+    *,
+    timeout_ms: int = 10_000,
+    skip: frozenset[str] = frozenset(),
+    announce: Callable[[str], None] = lambda name: None,
+) -> tuple[Discharged, ...]:
+    """What is found out; one answer for each obligation that the statement carries.
+
+    `announce` is told the name of each question before it is worked on; those in `skip` are left
+    open.
+    """
+    asking = _Asking(hosted, timeout_ms, skip, announce)
+    match statement:
+        case Simulation():
+            return tuple(asking.simulation(statement))
+        case Triple():
+            return (asking.triple(statement),)
+        case Possible():
+            return (asking.possible(statement),)
+        case Armed():
+            return (asking.armed(statement),)
+        case Recovered():
+            return (asking.recovered(statement),)
+        case Settled(group, name, holds, reason):
+            answer = Answer.UNKNOWN if holds is None else Answer.of(holds)
+            return (Discharged(group, name, answer, reason),)
+        case Kept():
+            return (_kept(hosted, statement, timeout_ms, skip, announce),)
+        case _:
+            assert_never(statement)
+
+
+def _kept(
+    hosted: Hosted,
+    statement: Kept,
+    timeout_ms: int,
+    skip: frozenset[str],
+    announce: Callable[[str], None],
+) -> Discharged:
+    started = process_time()
+    found = [i for i in hosted.bare.instructions if i.name == statement.instruction]
+    facts = check_invariants(
+        hosted.bare,
+        found[0] if found else None,
+        timeout_ms=timeout_ms,
+        skip=skip,
+        announce=announce,
+    )
+    answer = Answer.YES
+    for fact in facts:
+        answer = answer & fact.answer
+    reasons = [f"{f.question}: {f.reason}" for f in facts if f.answer is not Answer.YES]
+    return Discharged(
+        statement.group,
+        statement.name,
+        answer,
+        "; ".join(reasons),
+        solved=True,
+        seconds=process_time() - started,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Asking:
+    """One statement's questions to the solver."""
+
+    hosted: Hosted
+    timeout_ms: int
+    skip: frozenset[str]
+    announce: Callable[[str], None]
+    started: float = 0.0
+    solved: bool = False
+
+    def __post_init__(self) -> None:
+        self.started = process_time()
+
+    # -- simulations
+
+    def simulation(self, statement: Simulation) -> Iterator[Discharged]:
+        combined = Combined(self.hosted, statement.mode, statement.text is Text.DIRECT)
+        frame, assumed = combined.frame(statement.instruction, statement.parameters)
+        kept = combined.updated(combined.start, statement.before)
+        assumed += combined.assumed(statement.assume, frame)
+        assumed += combined.well_formed(combined.start)
+        bare_start = combined.presented(kept)
+        assumed += combined.bare_well_formed(bare_start)
+        left = combined.run(statement.text, combined.start, statement.left, frame)
+        direct = None
+        if statement.forward:
+            direct = left.run.retires is not False
+        owner = statement.owner
+        if left.run.retires is False and statement.forward:
+            yield self._answer(statement, Answer.YES, direct=False)
+            if owner is not None:
+                yield self._answer(statement, Answer.YES, group=owner, direct=False)
+            return
+        hypotheses = (left.run.retires,) if statement.forward else ()
+        right = combined.run(Text.BARE, bare_start, statement.right, frame, hypotheses)
+        after = combined.updated(left.state, statement.after, left.run.memory)
+        presented = End(left.run, combined.presented(after), left.waits)
+        failures = outcome_failures(combined, presented, right, statement.forward)
+        kept_failures = list(combined.changes(left, statement.keep))
+        if owner is None:
+            failures += kept_failures
+        yield self._decide(combined, statement, failures, assumed, frame, direct=direct)
+        if owner is not None:
+            kept_failures += list(combined.strays(left))
+            yield self._decide(
+                combined, statement, kept_failures, assumed, frame, group=owner, direct=direct
+            )
+
+    # -- triples
+
+    def triple(self, statement: Triple) -> Discharged:
+        combined = Combined(self.hosted, statement.mode, True, dict(statement.constants))
+        frame, assumed = combined.frame(None, statement.parameters)
+        assumed += combined.assumed(statement.assume, frame)
+        assumed += combined.well_formed(combined.start)
+        assumed += combined.bare_well_formed(combined.presented(combined.start))
+        failures, _ = combined.shown(statement.parts, statement.show, frame)
+        return self._decide(combined, statement, failures, assumed, frame)
+
+    def possible(self, statement: Possible) -> Discharged:
+        combined = Combined(self.hosted, statement.mode, True, dict(statement.constants))
+        conditions = combined.assumed(statement.assume, {})
+        conditions += combined.well_formed(combined.start)
+        conditions += combined.bare_well_formed(combined.presented(combined.start))
+        verdict = self._solve(combined, statement.name, conditions)
+        match verdict:
+            case Refuted():
+                return self._answer(statement, Answer.YES)
+            case Proved():
+                return self._answer(statement, Answer.NO, "the assumptions contradict each other")
+            case Unknown(reason):
+                return self._answer(statement, Answer.UNKNOWN, reason)
+            case _:
+                assert_never(verdict)
+
+    # -- timers, information
+
+    def armed(self, statement: Armed) -> Discharged:
+        """Find one value of what is not the guest's by a model; prove it for all of the guest's."""
+        reasons = []
+        for name, condition in statement.conditions:
+            combined = Combined(self.hosted, statement.mode, True)
+            wanted = cast(Truth, combined.real.expression(combined.start, condition, {}))
+            assumed = combined.assumed(statement.assume, {}) + combined.well_formed(combined.start)
+            found = self._solve(combined, statement.name, [wanted, *assumed])
+            if not isinstance(found, Refuted):
+                reasons.append(f"{name}: never under the constraints")
+                continue
+            armed = combined.fixed(found.assignment, frozenset(statement.guest))
+            still = [armed.truth(truth) for truth in (wanted, *assumed)]
+            masked = [combined.real.negate(still[0]), *still[1:]]
+            verdict = self._solve(combined, f"{statement.name}: {name}", masked)
+            if isinstance(verdict, Proved):
+                return self._answer(statement, Answer.YES, f"{name} can be armed")
+            reasons.append(f"{name}: the guest can mask it")
+        return self._answer(statement, Answer.UNKNOWN, "; ".join(reasons))
+
+    def recovered(self, statement: Recovered) -> Discharged:
+        """Of all instructions; if that fails, of those of one length."""
+        found = self._recovered(statement, None)
+        if found.answer is not Answer.NO:
+            return found
+        again = self._recovered(statement, "of two instructions of one length")
+        return again if again.answer is Answer.YES else found
+
+    def _recovered(self, statement: Recovered, limit: str | None) -> Discharged:
+        combined = Combined(self.hosted, statement.mode, True)
+        engine = combined.monitor
+        frame, assumed = combined.frame(None, statement.parameters)
+        pc = cast(Term, combined.start[self.hosted.bare.pc])
+        if limit is not None:
+            length = combined.terms.symbol("length", pc.width)
+            frame["next"] = engine.binary(BinaryOp.ADD, pc, length, pc.width)
+        assumed += combined.assumed(statement.assume, frame)
+        end = combined.run(Text.REAL, combined.start, statement.delivery, frame)
+        twin = combined.twin(statement.elements, frame.values())
+        different: list[Failure] = []
+        for name in statement.elements:
+            value = combined.start[name]
+            array = isinstance(value, Term) and value.width == 0
+            other = twin.array(cast(Term, value)) if array else twin.vector(value)
+            different.append((f"`{name}` is lost", differ(engine, value, other)))
+        conditions = [*assumed, end.run.retires]
+        conditions += [twin.truth(condition) for condition in conditions]
+        conditions += combined.same_end(end, twin)
+        found = self._decide(combined, statement, different, conditions, frame)
+        return replace(found, reason=limit or found.reason)
+
+    # -- asking
+
+    def _decide(
+        self,
+        combined: Combined,
+        statement: Simulation | Triple | Recovered,
+        failures: list[Failure],
+        assumed: list[Truth],
+        frame: Mapping[str, Value | Truth],
+        *,
+        group: Group | None = None,
+        direct: bool | None = None,
+    ) -> Discharged:
+        """None of the failures can happen under the assumptions."""
+        failures = [f for f in failures if f[1] is not False]
+        if not failures:
+            return self._answer(statement, Answer.YES, group=group, direct=direct)
+        joint = combined.monitor.any(*(condition for _, condition in failures))
+        verdict = self._solve(combined, f"{statement.name}", [joint, *assumed])
+        if isinstance(verdict, Unknown) and len(failures) > 1:
+            verdict = self._apart(combined, statement.name, failures, assumed)
+        match verdict:
+            case Proved():
+                return self._answer(statement, Answer.YES, group=group, direct=direct)
+            case Unknown(reason):
+                return self._answer(
+                    statement, Answer.UNKNOWN, reason, group=group, direct=direct
+                )
+            case Refuted(assignment):
+                evaluation = Evaluation(assignment, combined.monitor.memory)
+                fails = tuple(what for what, c in failures if evaluation.truth(c))
+                found = combined.counterexample(assignment, frame, fails)
+                reason = ", ".join(fails[:6])
+                return self._answer(
+                    statement, Answer.NO, reason, group=group, found=found, direct=direct
+                )
+            case _:
+                assert_never(verdict)
+
+    def _apart(
+        self, combined: Combined, name: str, failures: list[Failure], assumed: list[Truth]
+    ) -> Proved | Refuted | Unknown:
+        undecided: Unknown | None = None
+        for what, condition in failures:
+            verdict = self._solve(combined, f"{name}: {what}", [condition, *assumed])
+            if isinstance(verdict, Refuted):
+                return verdict
+            if isinstance(verdict, Unknown):
+                undecided = Unknown(f"{what}: {verdict.reason}")
+        return undecided or Proved()
+
+    def _solve(
+        self, combined: Combined, name: str, conditions: list[Truth]
+    ) -> Proved | Refuted | Unknown:
+        if any(condition is False for condition in conditions):
+            return Proved()
+        if name in self.skip:
+            return Unknown("time-out")
+        self.announce(name)
+        self.solved = True
+        return Solver(combined.monitor.memory, self.timeout_ms).solve(*conditions)
+
+    def _answer(
+        self,
+        statement: Statement,
+        answer: Answer,
+        reason: str = "",
+        *,
+        group: Group | None = None,
+        found: Counterexample | None = None,
+        direct: bool | None = None,
+    ) -> Discharged:
+        spent = process_time() - self.started
+        self.started += spent
+        return Discharged(
+            group or statement.group,
+            statement.name,
+            answer,
+            reason,
+            found,
+            self.solved,
+            spent,
+            direct,
+        )

@@ -1,0 +1,190 @@
+"""What is to be proved about a virtual machine monitor, as plain data.
+
+A statement speaks of the combined state: the elements of the real machine and those of the
+monitor. The state of the virtual machine is *defined* from it by the inverse of the VM map: element X
+is at its home, cell `a` of memory is cell `region.base + a` for `a < region.size`, and other
+cells are absent: they read as 0 and keep nothing. Solved by `checker.discharge`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from checker.answers import Answer
+from spec.ir import Block, Expr, Isa, Local
+
+BASE, SIZE = "region.base", "region.size"
+
+
+class Group(Enum):
+    """The obligations of the formal model's section 7, and two that they rest on."""
+
+    EMULATE = "VC-E"
+    REFLECT = "VC-R"
+    ASYNC = "VC-A"
+    DIRECT = "VC-D"
+    OWN = "VC-O"
+    MAP = "VC-M"
+    CONTROL = "VC-L"
+    INFORMATION = "VC-T"
+    DECODE = "VC-DEC"
+    START = "VC-INIT"
+    INVARIANT = "INV"  # the description's own invariants hold in every reachable state
+    POSSIBLE = "SAT"  # the assumptions can hold: nothing is proved of nothing
+
+
+class Text(Enum):
+    """Whose text runs, and how it reaches memory."""
+
+    BARE = "bare"  # the description, on the virtual machine's state
+    MONITOR = "monitor"  # the monitor's text on the combined state
+    REAL = "real"  # the description on the combined state: hardware
+    DIRECT = "direct"  # the same, but an address leads where section 6 says, or is refused
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hosted:
+    """What all statements about one monitor share; `homes`: of what is not in place."""
+
+    bare: Isa
+    real: Isa
+    monitor: Isa
+    homes: dict[str, str]
+    real_mode: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """From related states, `left` and the bare machine's `right` end alike in related states.
+
+    `before` and `after` bring homes up to date before they are read as the virtual machine's
+    state. `forward`: only where `left` retires. `keep`: elements that `left` leaves alone; if
+    `owner` is given that, and that memory outside the region stays, is an obligation of its own.
+    `instruction` names the one whose fields and length both bodies may use.
+    """
+
+    group: Group
+    name: str
+    mode: int  # the virtual machine's
+    text: Text
+    left: Block
+    right: Block
+    assume: tuple[Expr, ...] = ()
+    before: Block = ()
+    after: Block = ()
+    parameters: tuple[Local, ...] = ()
+    instruction: str | None = None
+    forward: bool = False
+    keep: tuple[str, ...] = ()
+    owner: Group | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Triple:
+    """Where `assume` holds, the parts run one after the other without a trap, and then `show`.
+
+    `mode`: the virtual machine's (None: any). All may name the parameters; `show` also the locals
+    that parts assigned. `cells`: a free address of memory outside the monitor's and the region,
+    where nothing may change.
+    """
+
+    group: Group
+    name: str
+    mode: int | None
+    parts: tuple[tuple[Text, Block], ...]
+    show: tuple[tuple[str, Expr], ...]
+    assume: tuple[Expr, ...] = ()
+    parameters: tuple[Local, ...] = ()
+    constants: tuple[tuple[str, int], ...] = ()  # elements that have one value at the start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Possible:
+    """Some state satisfies the assumptions."""
+
+    name: str
+    mode: int | None
+    assume: tuple[Expr, ...]
+    constants: tuple[tuple[str, int], ...] = ()
+    group: Group = Group.POSSIBLE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Armed:
+    """Whatever `guest` elements hold, some value of the others makes a condition hold on `real`.
+
+    One value serves for all of the guest's.
+    """
+
+    name: str
+    conditions: tuple[tuple[str, Expr], ...]
+    guest: tuple[str, ...]
+    assume: tuple[Expr, ...]
+    mode: int
+    group: Group = Group.CONTROL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recovered:
+    """Two deliveries that leave equal states started with equal `elements`.
+
+    Both start with the same monitor state; stores are taken to lie outside the region, which
+    is checked by `aside` being true of each.
+    """
+
+    name: str
+    mode: int
+    delivery: Block
+    parameters: tuple[Local, ...]
+    elements: tuple[str, ...]
+    assume: tuple[Expr, ...]
+    group: Group = Group.INFORMATION
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """Decided by looking: `reason` says why not."""
+
+    group: Group
+    name: str
+    holds: bool | None  # None: open
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """An instruction (None: reset, traps, interrupts) keeps the description's invariants."""
+
+    name: str
+    instruction: str | None
+    group: Group = Group.INVARIANT
+
+
+Statement: TypeAlias = Simulation | Triple | Possible | Armed | Recovered | Settled | Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """A combined state in which a statement fails, and what fails there."""
+
+    scalars: tuple[tuple[str, int], ...]
+    arrays: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    cells: tuple[tuple[int, int], ...]
+    frame: tuple[tuple[str, int], ...]  # parameters and fields
+    length: int  # of the instruction, in cells
+    choices: tuple[int, ...]
+    fails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discharged:
+    """An obligation with its answer: YES proved, NO refuted, UNKNOWN open."""
+
+    group: Group
+    name: str
+    answer: Answer
+    reason: str = ""
+    counterexample: Counterexample | None = None
+    solved: bool = False  # the solver was asked; otherwise both sides were one term
+    seconds: float = 0.0  # of processor time
+    direct: bool | None = None  # of a direct run: whether it can retire

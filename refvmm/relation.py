@@ -1,0 +1,132 @@
+"""What holds of a monitor's state: while the guest runs, and while the monitor does.
+
+All conditions are over the combined state. `reading` is the inverse of the VM map, written out
+beside `save`, which is proved against it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from refvmm.control_block import MARK, placed
+from refvmm.derive import Monitor
+from refvmm.redirect import PREFIX, base, size
+from spec import ir
+from spec.expressions import reads
+
+Named = tuple[str, ir.Expr]
+
+
+def homes(monitor: Monitor) -> dict[str, str]:
+    """Where the virtual machine's elements are, as far as they are not in place."""
+    found = dict(monitor.block.homes)
+    counted = getattr(monitor.description.memory, "size", None)
+    if counted is not None:
+        found[counted] = "region.size"
+    return found
+
+
+def reading(monitor: Monitor, mode: int) -> ir.Block:
+    """Bring the homes up to date while the guest runs in a virtual mode: the inverse of f."""
+    return (*_clocks(monitor), *_bank(monitor, mode))
+
+
+def _clocks(monitor: Monitor) -> Iterator[ir.Stmt]:
+    for clock in monitor.block.clocks:
+        for index in indices(clock):
+            now = ir.Read(clock.name, clock.width, index)
+            since = ir.Binary(
+                ir.BinaryOp.SUB, now, ir.Read(MARK + clock.name, clock.width, index), clock.width
+            )
+            kept = ir.Read(PREFIX + clock.name, clock.width, index)
+            value = ir.Binary(ir.BinaryOp.ADD, kept, since, clock.width)
+            yield ir.Write(PREFIX + clock.name, value, index)
+
+
+def _bank(monitor: Monitor, mode: int) -> Iterator[ir.Stmt]:
+    for bank in monitor.description.banks:
+        members = dict(bank.members)
+        seen = monitor.block.home(members[mode])
+        yield ir.Write(seen, ir.Read(members[monitor.real_mode], bank.width))
+
+
+def indices(element: ir.Element) -> tuple[ir.Expr | None, ...]:
+    if element.length is None:
+        return (None,)
+    return tuple(ir.Literal(number, 32) for number in range(element.length))
+
+
+def tick(isa: ir.Isa) -> ir.Block:
+    """Time goes on by one."""
+    return tuple(
+        ir.Write(e.name, ir.Binary(ir.BinaryOp.ADD, now, ir.Literal(1, e.width), e.width), index)
+        for e in isa.elements
+        if e.role is ir.Role.TIME
+        for index in indices(e)
+        for now in (ir.Read(e.name, e.width, index),)
+    )
+
+
+def region_fits(monitor: Monitor) -> list[Named]:
+    """Assumed of a placement."""
+    memory = monitor.description.memory
+    wide = memory.address_width + 2
+    end = ir.Binary(
+        ir.BinaryOp.ADD, ir.Extend(base(memory), False, wide), ir.Extend(size(memory), False, wide), wide
+    )
+    cells = ir.Literal(1 << memory.address_width, wide)
+    return [("the region lies in memory", ir.Compare(ir.CompareOp.ULE, end, cells))]
+
+
+def settled(monitor: Monitor) -> list[Named]:
+    """Constraints and invariants of the real machine."""
+    isa = monitor.description
+    named = [(f"constrain {text}", e) for text, e in monitor.constraints]
+    return [*named, *((f"invariant {text} (real machine)", e) for text, e in isa.invariants)]
+
+
+def composed(monitor: Monitor) -> list[Named]:
+    """The composed elements follow from the virtual machine's."""
+    found = []
+    for element, value in monitor.configuration.compose:
+        now = ir.Read(element, value.width)
+        wanted = monitor.redirect.expr(placed(value))
+        found.append((f"`{element}` is composed", ir.Compare(ir.CompareOp.EQ, now, wanted)))
+    return found
+
+
+def marked(monitor: Monitor) -> list[Named]:
+    """Virtual time is up to date."""
+    return [
+        (
+            f"`{clock.name}` was looked at",
+            ir.Compare(
+                ir.CompareOp.EQ,
+                ir.Read(clock.name, clock.width, index),
+                ir.Read(MARK + clock.name, clock.width, index),
+            ),
+        )
+        for clock in monitor.block.clocks
+        for index in indices(clock)
+    ]
+
+
+def in_real_mode(monitor: Monitor) -> Named:
+    mode = monitor.description.mode
+    now = ir.Read(mode.element, mode.width)
+    return "the real mode", ir.Compare(
+        ir.CompareOp.EQ, now, ir.Literal(monitor.real_mode, mode.width)
+    )
+
+
+def while_running(monitor: Monitor) -> list[Named]:
+    return [*region_fits(monitor), *settled(monitor), *composed(monitor)]
+
+
+def while_monitoring(monitor: Monitor) -> list[Named]:
+    """What saving leaves, and all that the monitor does keeps."""
+    changing = {element for element, _ in monitor.configuration.compose}
+    kept = [(text, e) for text, e in settled(monitor) if not reads(e) & changing]
+    return [*region_fits(monitor), *kept, *marked(monitor)]
+
+
+def expressions(named: Iterable[Named]) -> tuple[ir.Expr, ...]:
+    return tuple(e for _, e in named)
