@@ -1,14 +1,15 @@
 """Results kept between runs: one SQLite file, shared by all popek processes of a user.
 
 A cache can only save time. If its file cannot be read or written, or is damaged, one note says so
-and the check goes on without it. Nothing is read but the plain data of
-`checker.answers`, so a damaged or foreign file cannot run code.
+and the check goes on without it. Nothing is read but plain data of the
+modules that the user of the cache names, so a damaged or foreign file cannot run code.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from checker import answers
@@ -32,8 +33,10 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, day INTEGER
 class Cache:
     """Results by key; with `directory` None it is empty and forgets everything."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, plain: Sequence[ModuleType] = (answers,)) -> None:
+        """`plain`: the modules whose data it holds."""
         self.notes: list[str] = []
+        self._plain = tuple(plain)
         self._path = directory / FILE if directory else None
         self._connection: sqlite3.Connection | None = None
         self._pending: dict[str, bytes] = {}
@@ -53,7 +56,7 @@ class Cache:
             batch = wanted[start : start + _BATCH]
             for key, value in self._select(batch):
                 try:
-                    found[key] = loads(value, (answers,))
+                    found[key] = loads(value, self._plain)
                 except Exception as error:  # anything may be wrong with bytes of a damaged file
                     self._note(f"an entry of the cache is damaged ({type(error).__name__})")
         return found

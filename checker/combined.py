@@ -10,7 +10,8 @@ from checker.assignment import Assignment, Evaluation
 from checker.hosted import Direct, Hosting, Plain
 from checker.operand_sets import operands
 from checker.runs import SymbolicRun, TrapPath
-from checker.statements import BASE, SIZE, Counterexample, Hosted, Text
+from checker.proof import Counterexample
+from checker.statements import BASE, SIZE, Hosted, Text
 from checker.subject import differ
 from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH

@@ -9,12 +9,10 @@ from checker.answers import Answer
 from checker.assignment import Evaluation
 from checker.combined import Combined, End, outcome_failures
 from checker.invariants import check_invariants
+from checker.proof import Counterexample, Discharged, Group
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.statements import (
     Armed,
-    Counterexample,
-    Discharged,
-    Group,
     Hosted,
     Kept,
     Possible,

@@ -7,9 +7,9 @@ runs satisfies `while_running`, every step of the bare machine is one of the vir
 from collections.abc import Iterator
 from dataclasses import replace
 
+from checker.proof import Group
 from checker.statements import (
     Armed,
-    Group,
     Hosted,
     Kept,
     Possible,
