@@ -9,8 +9,8 @@ from checker.answers import OperandSet
 from checker.assignment import Assignment, Evaluation
 from checker.hosted import Direct, Hosting, Plain
 from checker.operand_sets import operands
-from checker.runs import SymbolicRun, TrapPath
 from checker.proof import Counterexample
+from checker.runs import SymbolicRun, TrapPath
 from checker.statements import BASE, SIZE, Hosted, Text
 from checker.subject import differ
 from checker.substitution import Substitution
@@ -138,7 +138,7 @@ class Combined:
         engine = self.engine(text)
         engine.hypotheses = hypotheses
         pc = self.hosted.bare.pc
-        following = start[pc] if self.length is None else cast(Value, frame["next"])
+        following = start[pc] if self.length is None else frame["next"]
         run = engine.run(start, memory or self.memory, block, frame, following)
         engine.hypotheses = ()
         self._choices = max(self._choices, run.choices)
@@ -177,9 +177,9 @@ class Combined:
             memory = run.memory
             if run.retires is not True:
                 failures.append((f"step {number + 1} traps", self.monitor.negate(run.retires)))
-        for text, expr in show:
+        for sentence, expr in show:
             holds = cast(Truth, self.monitor.expression(state, expr, values))
-            failures.append((text, self.monitor.negate(holds)))
+            failures.append((sentence, self.monitor.negate(holds)))
         return failures, state
 
     # -- comparing
@@ -238,7 +238,7 @@ class Combined:
         """Two runs left the same; of memory, it is said of the cells that they stored."""
         engine = self.monitor
         found: list[Truth] = []
-        for name, value in end.state.items():
+        for value in end.state.values():
             if isinstance(value, Term) and value.width == 0:
                 other: Value = twin.array(value)
             else:
@@ -296,9 +296,7 @@ def outcome_failures(combined: Combined, left: End, right: End, forward: bool) -
     else:
         failures += _trap_failures(combined, left.run, right.run)
         here = engine.both(left.run.retires, right.run.retires)
-    failures.append(
-        ("waiting", engine.both(here, _xor(engine, left.waits, right.waits)))
-    )
+    failures.append(("waiting", engine.both(here, _xor(engine, left.waits, right.waits))))
     for name, bare in right.state.items():
         differs = differ(engine, left.state[name], bare)
         failures.append((f"`{name}`", engine.both(here, differs)))
@@ -307,9 +305,7 @@ def outcome_failures(combined: Combined, left: End, right: End, forward: bool) -
     return failures
 
 
-def _trap_failures(
-    combined: Combined, left: SymbolicRun, right: SymbolicRun
-) -> Iterator[Failure]:
+def _trap_failures(combined: Combined, left: SymbolicRun, right: SymbolicRun) -> Iterator[Failure]:
     engine = combined.monitor
     if not _same(left.retires, right.retires):
         yield "retires", _xor(engine, left.retires, right.retires)
@@ -335,10 +331,12 @@ def _trap_failures(
 
 def _arguments_differ(combined: Combined, first: Value | Truth, second: Value | Truth) -> Truth:
     engine = combined.monitor
-    is_truth = any(isinstance(v, bool) or (isinstance(v, Term) and v.width == 0) for v in (first, second))
+    is_truth = any(
+        isinstance(v, bool) or (isinstance(v, Term) and v.width == 0) for v in (first, second)
+    )
     if is_truth:
         return _xor(engine, cast(Truth, first), cast(Truth, second))
-    return differ(engine, cast(Value, first), cast(Value, second))
+    return differ(engine, first, second)
 
 
 def _xor(engine: Hosting, left: Truth, right: Truth) -> Truth:

@@ -248,9 +248,7 @@ class _Asking:
             case Proved():
                 return self._answer(statement, Answer.YES, group=group, direct=direct)
             case Unknown(reason):
-                return self._answer(
-                    statement, Answer.UNKNOWN, reason, group=group, direct=direct
-                )
+                return self._answer(statement, Answer.UNKNOWN, reason, group=group, direct=direct)
             case Refuted(assignment):
                 evaluation = Evaluation(assignment, combined.monitor.memory)
                 fails = tuple(what for what, c in failures if evaluation.truth(c))

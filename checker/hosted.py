@@ -183,12 +183,12 @@ class Direct(Plain):
         return self._at(physical)
 
     def _refuse(self, condition: Truth) -> None:
-        self.branch(
-            condition, lambda: self.trap("refused", TrapClass.HIDDEN, ()), lambda: None
-        )
+        self.branch(condition, lambda: self.trap("refused", TrapClass.HIDDEN, ()), lambda: None)
 
     def read(self, element: str, index: Value | None) -> Value:
-        return super().read(self._homes.get(element, element) if self._relocating else element, index)
+        return super().read(
+            self._homes.get(element, element) if self._relocating else element, index
+        )
 
     def write(self, element: str, value: Value, index: Value | None) -> None:
         place = self._homes.get(element, element) if self._relocating else element

@@ -94,9 +94,7 @@ def _answered(
         answered: tuple[Discharged, ...] = result.result
         reasons = dict(result.stopped)
         return tuple(
-            replace(d, reason=reasons.get(d.name, d.reason))
-            if d.answer is Answer.UNKNOWN
-            else d
+            replace(d, reason=reasons.get(d.name, d.reason)) if d.answer is Answer.UNKNOWN else d
             for d in answered
         )
     defects.append(f"{_label(statement)}: {result.reason} {result.detail[-300:]}".strip())

@@ -28,6 +28,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek run ISA PROGRAM            run one on the bare machine
   popek vmm ISA [PROGRAM]          derive the virtual machine monitor: print it, or run under it
   popek test ISA                   try to tell it from the bare machine, by random programs
+  popek prove ISA                  prove the derived monitor right for all programs
   popek list                       the bundled descriptions
 
 ISA is a file (`my.isa`) or a bundled description (`riscv/rv32`, or `rv32` where that is clear).
@@ -52,6 +53,7 @@ VERBS = {
     "run": "popek.verb_run",
     "vmm": "popek.verb_vmm",
     "test": "popek.verb_test",
+    "prove": "popek.verb_prove",
     "list": "popek.verb_list",
 }
 

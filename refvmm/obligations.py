@@ -24,8 +24,6 @@ from refvmm.control_block import MARK
 from refvmm.derive import Monitor
 from refvmm.redirect import present
 from refvmm.relation import (
-    Named,
-    composed,
     expressions,
     homes,
     in_real_mode,
@@ -64,6 +62,23 @@ def obligations(monitor: Monitor, strategy: Strategy) -> Iterator[Statement]:
     yield from maker.mapping()
     yield from maker.control()
     yield from maker.direct()
+
+
+def assumptions(monitor: Monitor, strategy: Strategy) -> tuple[str, ...]:
+    """What the proofs rest on and do not prove themselves."""
+    found = [
+        *(f"of the placement: {text}" for text, _ in region_fits(monitor)),
+        "every trap of the guest reaches the monitor before it is delivered",
+        "what the description leaves open is chosen alike on both machines",
+        "time goes on by one with every step on both machines",
+        "both machines decode by the same decoder (VC-DEC compares what it decodes to)",
+    ]
+    if direct_modes(monitor, strategy):
+        found.append("what the delivery of a real trap stores lies outside the region")
+        found.append("what is in place is saved and restored when guests are switched")
+        if not monitor.description.interrupts:
+            found.append("a timer outside the description ends direct execution (VC-L)")
+    return (*found, "the symbolic engine and Z3 are right")
 
 
 class _Maker:
@@ -148,7 +163,12 @@ class _Maker:
                     yield Settled(Group.REFLECT, cause.name, False, "it is not reflected")
                     continue
                 yield self._emulated(
-                    Group.REFLECT, cause.name, (name, mode), delivery, cause.delivery, cause.parameters
+                    Group.REFLECT,
+                    cause.name,
+                    (name, mode),
+                    delivery,
+                    cause.delivery,
+                    cause.parameters,
                 )
 
     def _emulated(
@@ -194,7 +214,7 @@ class _Maker:
         yield Settled(Group.ASYNC, "priority", ordered, "the order of the interrupts is another")
         clocks = {self.monitor.block.home(clock.name) for clock in self.monitor.block.clocks}
         clocked = any(reads(i.condition) & clocks for i in own)
-        for (name, mode) in self.modes:
+        for name, mode in self.modes:
             for mine, theirs in zip(own, bare, strict=False):
                 waits = _waits_if(mine.condition), _waits_if(theirs.condition)
                 yield self._emulated(Group.ASYNC, f"{theirs.name} pending", (name, mode), *waits)
@@ -211,9 +231,7 @@ class _Maker:
                 )
             around = (*self.monitor.save, *self.monitor.resume)
             yield self._between(Group.ASYNC, "a real interrupt", (name, mode), around, ())
-            yield self._between(
-                Group.ASYNC, "time", (name, mode), tick(self.isa), tick(self.isa)
-            )
+            yield self._between(Group.ASYNC, "time", (name, mode), tick(self.isa), tick(self.isa))
 
     def _between(
         self,
@@ -245,9 +263,7 @@ class _Maker:
         monitor = self.monitor
         established = [*while_running(monitor), in_real_mode(monitor)]
         for name, mode in self.modes:
-            yield self._between(
-                Group.MAP, "save", (name, mode), monitor.save, (), saved=True
-            )
+            yield self._between(Group.MAP, "save", (name, mode), monitor.save, (), saved=True)
             yield Triple(
                 Group.MAP,
                 f"save looks at the clocks, virtual mode {name}",
@@ -289,7 +305,9 @@ class _Maker:
         found = {
             e.name: e.reset
             for e in self.isa.elements
-            if e.name in self.homes and e.length is None and e.name != getattr(self.isa.memory, "size", None)
+            if e.name in self.homes
+            and e.length is None
+            and e.name != getattr(self.isa.memory, "size", None)
         }
         found.update(self.monitor.fixed)
         return tuple(found.items())
@@ -312,7 +330,10 @@ class _Maker:
                 (Text.MONITOR, (*reading(self.monitor, mode[1]), *virtual)),
             ),
             (
-                ("what is reached is what the virtual machine reaches", _implies(reached, _and(inside, same))),
+                (
+                    "what is reached is what the virtual machine reaches",
+                    _implies(reached, _and(inside, same)),
+                ),
                 ("what the region holds is reached", _implies(inside, reached)),
             ),
             assume=self.running,

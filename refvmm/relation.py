@@ -70,7 +70,10 @@ def region_fits(monitor: Monitor) -> list[Named]:
     memory = monitor.description.memory
     wide = memory.address_width + 2
     end = ir.Binary(
-        ir.BinaryOp.ADD, ir.Extend(base(memory), False, wide), ir.Extend(size(memory), False, wide), wide
+        ir.BinaryOp.ADD,
+        ir.Extend(base(memory), False, wide),
+        ir.Extend(size(memory), False, wide),
+        wide,
     )
     cells = ir.Literal(1 << memory.address_width, wide)
     return [("the region lies in memory", ir.Compare(ir.CompareOp.ULE, end, cells))]
@@ -85,7 +88,7 @@ def settled(monitor: Monitor) -> list[Named]:
 
 def composed(monitor: Monitor) -> list[Named]:
     """The composed elements follow from the virtual machine's."""
-    found = []
+    found: list[Named] = []
     for element, value in monitor.configuration.compose:
         now = ir.Read(element, value.width)
         wanted = monitor.redirect.expr(placed(value))
