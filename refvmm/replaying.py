@@ -5,7 +5,7 @@ machine fetches it: then bare and virtual machine are stepped side by side from 
 be shown so is shown by the two routines themselves, run on integers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from checker.proof import Counterexample
@@ -264,6 +264,7 @@ def _routines(
             if left.waiting != right.waiting:
                 found.append(("waiting", _text(right.waiting), _text(left.waiting)))
             found += _not_kept(statement, state, left.state)
+            found += _strayed(monitor, state, left.state)
         case Trapped(), Trapped() if (left.cause, left.arguments) == (right.cause, right.arguments):
             pass
         case Trapped(), Retired() if statement.forward:
@@ -302,6 +303,21 @@ def _not_kept(
         if pairs[0] != pairs[1]:
             found.append((f"{name} (the monitor's)", _text(pairs[0][0]), _text(pairs[1][0])))
     return found
+
+
+def _strayed(
+    monitor: Monitor, before: MachineState, after: MachineState
+) -> Iterator[tuple[str, str, str]]:
+    """Cells outside the region, and outside the monitor's tables, that changed."""
+    start, size = before.scalars["region.base"], before.scalars["region.size"]
+    tables, length = before.scalars["monitor.base"], monitor.configuration.monitor_size
+    mask = before.cells.mask
+    contents = dict(before.cells.written()), dict(after.cells.written())
+    for address in sorted(contents[0].keys() | contents[1].keys()):
+        mine, theirs = (content.get(address, 0) for content in contents)
+        own = (address - start) & mask < size or (address - tables) & mask < length
+        if mine != theirs and not own:
+            yield f"cell 0x{address:X} outside the region", _text(mine), _text(theirs)
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -1,0 +1,129 @@
+"""The verb `prove`: what it prints, its exit statuses, and what it keeps."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from checker.answers import Answer
+from checker.discharge import discharge
+from checker.proving import prove
+from checker.schedule import Progress
+from popek.exit_status import ExitStatus
+from popek.main import main
+from popek.proof_report import ProofReport
+from popek.render_proof import render_proof
+from refvmm.derive import derive
+from refvmm.obligations import hosted, obligations
+from refvmm.strategy import Strategy
+from spec.load import load
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Popek = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def popek(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Popek:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_the_machine_of_the_paper_is_proved_for_all_programs(popek: Popek) -> None:
+    status, text, _ = popek("prove", "pg74", "--strategy", "trap-and-emulate")
+
+    assert status == ExitStatus.HOLDS
+    assert text.splitlines()[-1].startswith("proved for all programs")
+    assert "assumptions:" in text
+
+
+def test_an_escape_is_refuted_with_the_run_that_shows_it(popek: Popek) -> None:
+    status, text, _ = popek(
+        "prove", "pg74_jrst1", "--strategy", "trap-and-emulate", "--only", "JRST 1"
+    )
+
+    assert status == ExitStatus.REFUTED
+    assert "refuted: VC-D JRST 1 in virtual mode supervisor" in text
+    assert "instruction: jrst1" in text
+    assert "proved for all programs" not in text
+
+
+def test_what_was_asked_for_only_is_not_proved_for_all_programs(popek: Popek) -> None:
+    status, text, _ = popek("prove", "pg74", "--strategy", "interpret", "--only", "VC-DEC")
+
+    assert status == ExitStatus.HOLDS
+    assert text.splitlines()[-1].startswith("what was asked for is proved")
+
+
+def test_the_json_names_every_obligation_and_assumption(popek: Popek) -> None:
+    status, text, _ = popek(
+        "prove", "pg74", "--strategy", "interpret", "--only", "VC-R", "--format", "json"
+    )
+
+    document = json.loads(text)
+    assert status == ExitStatus.HOLDS
+    assert document["schema"] == 1
+    assert not document["proved_for_all_programs"] and document["partial"]
+    assert {o["group"] for o in document["obligations"]} == {"VC-R"}
+    assert {o["answer"] for o in document["obligations"]} == {"proved"}
+    assert document["assumptions"]
+
+
+def test_a_configuration_that_cannot_host_a_guest_is_bad_input(popek: Popek) -> None:
+    status, text, errors = popek("prove", "m68010", "--strategy", "trap-and-emulate")
+
+    assert status == ExitStatus.BAD_INPUT
+    assert text == ""
+    assert "error[E0912]: `classic` cannot host a guest" in errors
+
+
+def test_an_unknown_obligation_is_bad_input(popek: Popek) -> None:
+    status, _, errors = popek("prove", "pg74", "--only", "VC-Q")
+
+    assert status == ExitStatus.BAD_INPUT
+    assert "VC-Q" in errors
+
+
+def test_an_interrupted_proof_goes_on_from_what_it_found(tmp_path: Path) -> None:
+    isa = load(ROOT / "isas" / "tiny" / "mret.isa").isa
+    assert isa is not None
+    monitor = derive(isa, isa.configurations[0])
+    stated = list(obligations(monitor, Strategy.INTERPRET))
+
+    def interrupt(at: Progress) -> None:
+        if at.done >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prove(hosted(monitor), stated, jobs=1, timeout=10, cache=tmp_path, progress=interrupt)
+    second = prove(hosted(monitor), stated, jobs=1, timeout=10, cache=tmp_path)
+    third = prove(hosted(monitor), stated, jobs=1, timeout=10, cache=tmp_path)
+
+    assert 20 <= second.cached < len(stated)
+    assert third.cached == len(stated)
+    assert {d.answer for found in third.results for d in found} == {Answer.YES}
+
+
+def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
+    isa = load(ROOT / "isas" / "pg74" / "pg74.isa").isa
+    assert isa is not None
+    monitor = derive(isa, isa.configurations[0])
+    name = "resume establishes the relation, virtual mode user"
+    (statement,) = [s for s in obligations(monitor, Strategy.TRAP_AND_EMULATE) if s.name == name]
+
+    found = discharge(hosted(monitor), statement, skip=frozenset({name}))
+
+    assert [d.answer for d in found] == [Answer.UNKNOWN]
+    report = ProofReport("", "", "", "", "", found, (), (), (), False, (), ())
+    assert not report.proved
+    assert report.status is ExitStatus.UNDECIDED
+    assert render_proof(report).splitlines()[-1] == "not proved: 1 obligations are open"
