@@ -305,9 +305,7 @@ class _Maker:
         found = {
             e.name: e.reset
             for e in self.isa.elements
-            if e.name in self.homes
-            and e.length is None
-            and e.name != getattr(self.isa.memory, "size", None)
+            if e.name in self.homes and e.length is None and e.name != self.isa.memory.size
         }
         found.update(self.monitor.fixed)
         return tuple(found.items())

@@ -18,7 +18,7 @@ Named = tuple[str, ir.Expr]
 def homes(monitor: Monitor) -> dict[str, str]:
     """Where the virtual machine's elements are, as far as they are not in place."""
     found = dict(monitor.block.homes)
-    counted = getattr(monitor.description.memory, "size", None)
+    counted = monitor.description.memory.size
     if counted is not None:
         found[counted] = "region.size"
     return found
@@ -76,7 +76,14 @@ def region_fits(monitor: Monitor) -> list[Named]:
         wide,
     )
     cells = ir.Literal(1 << memory.address_width, wide)
-    return [("the region lies in memory", ir.Compare(ir.CompareOp.ULE, end, cells))]
+    fits = ir.Compare(ir.CompareOp.ULE, end, cells)
+    found: list[Named] = [("the region lies in memory", fits)]
+    if memory.size is not None:
+        counted = ir.Extend(ir.Read(memory.size, memory.address_width + 1), False, wide)
+        found.append(
+            ("the region lies in what memory there is", ir.Compare(ir.CompareOp.ULE, end, counted))
+        )
+    return found
 
 
 def settled(monitor: Monitor) -> list[Named]:
