@@ -1,8 +1,8 @@
 """The combined state of a monitor and its machine as symbols, and runs of all texts from it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import assert_never, cast
 
 from checker import starts
 from checker.answers import OperandSet
@@ -11,11 +11,11 @@ from checker.hosted import Direct, Hosting, Plain
 from checker.operand_sets import operands
 from checker.proof import Counterexample
 from checker.runs import SymbolicRun, TrapPath
-from checker.statements import BASE, SIZE, Hosted, Text
+from checker.statements import BASE, SIZE, TABLES, Anew, Hosted, Text, Triple
 from checker.subject import differ
 from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH
-from checker.terms import Op, Term, Terms, Truth, Value
+from checker.terms import Op, Term, Terms, Truth, Value, in_order
 from spec.ir import BinaryOp, Block, CompareOp, Expr, Local, LogicOp
 
 Failure = tuple[str, Truth]
@@ -31,6 +31,15 @@ class End:
     run: SymbolicRun
     state: State
     waits: Truth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """Cells of `memory`, where `where` holds, are those of `was`; 0 if that is None."""
+
+    memory: Term
+    where: Callable[[Value], Truth]
+    was: Term | None
 
 
 class Combined:
@@ -67,6 +76,7 @@ class Combined:
         self.base, self.size = base, size
         self.length: Value | None = None  # of the instruction, in cells
         self._choices = 0
+        self._rules: list[Rule] = []
 
     # -- starts
 
@@ -161,26 +171,96 @@ class Combined:
                     hosted.real, self.terms, self.base, self.size, hosted.homes, self.mode
                 )
 
-    def shown(
-        self,
-        parts: tuple[tuple[Text, Block], ...],
-        show: tuple[tuple[str, Expr], ...],
-        frame: Mapping[str, Value | Truth],
-    ) -> tuple[list[Failure], State]:
+    def shown(self, triple: Triple, frame: Mapping[str, Value | Truth]) -> list[Failure]:
         """Run the parts one after the other; where they may trap, or something shown is false."""
         failures: list[Failure] = []
         state, memory, values = self.start, self.memory, dict(frame)
-        for number, (text, block) in enumerate(parts):
-            engine = self.engine(text)
-            run, values = engine.run_on(state, memory, block, values, state[self.hosted.bare.pc])
+        if triple.empty:
+            self._rules.append(Rule(memory, self._in_tables, None))
+        for number, part in enumerate(triple.parts):
+            match part.anew:
+                case Anew.NO:
+                    pass
+                case Anew.START:
+                    state, memory = self.start, self.memory
+                case Anew.REGION:
+                    memory = self._any_region(state, memory, triple.agree, values)
+                case _:
+                    assert_never(part.anew)
+            engine = self.engine(part.text)
+            pc = state[self.hosted.bare.pc]
+            run, values = engine.run_on(state, memory, part.block, values, pc)
             state = {name: run.after(name) for name in state}
             memory = run.memory
             if run.retires is not True:
                 failures.append((f"step {number + 1} traps", self.monitor.negate(run.retires)))
-        for sentence, expr in show:
+        for sentence, expr in triple.show:
             holds = cast(Truth, self.monitor.expression(state, expr, values))
             failures.append((sentence, self.monitor.negate(holds)))
-        return failures, state
+        return failures
+
+    def _any_region(
+        self, state: State, memory: Term, agree: Expr | None, values: Mapping[str, Value | Truth]
+    ) -> Term:
+        """Memory with any contents of the region, but where `agree` says that they stay."""
+        width = self.hosted.bare.memory
+        other = self.terms.array(f"region {len(self._rules)}", width.address_width, width.cell_width)
+
+        def stays(cell: Value) -> Truth:
+            inside = self._in_region(cell)
+            same: Truth = False
+            if agree is not None:
+                offset = self.monitor.binary(BinaryOp.SUB, cell, self.base, width.address_width)
+                said = self.monitor.expression(state, agree, {**values, "cell": offset})
+                same = cast(Truth, said)
+            return self.monitor.either(self.monitor.negate(inside), same)
+
+        self._rules.append(Rule(other, stays, memory))
+        return other
+
+    def instances(self, conditions: Iterable[Truth]) -> list[Truth]:
+        """What the rules say of the cells that the conditions read."""
+        found: dict[Term, None] = {}
+        left: list[Truth] = list(conditions)
+        seen: set[Term] = set()
+        for _ in range(1 + len(self._rules)):
+            new: list[Truth] = []
+            for term in in_order(tuple(left), seen.__contains__):
+                seen.add(term)
+                if term.op is Op.LOAD:
+                    for instance in self._instances(term):
+                        if isinstance(instance, Term) and instance not in found:
+                            found[instance] = None
+                            new.append(instance)
+            left = new
+        return list(found)
+
+    def _instances(self, load: Term) -> Iterator[Truth]:
+        memory, address, cells = load.args
+        leaves = set(_leaves(memory))
+        width = self.hosted.bare.memory
+        engine = self.monitor
+        for rule in self._rules:
+            if rule.memory not in leaves:
+                continue
+            for number in range(cells):
+                cell = engine.binary(BinaryOp.ADD, address, number, width.address_width)
+                wanted = 0 if rule.was is None else engine.load_cells(rule.was, cell, 1)
+                now = engine.load_cells(rule.memory, cell, 1)
+                same = engine.equal(now, wanted, width.cell_width)
+                yield engine.either(engine.negate(rule.where(cell)), same)
+
+    def _in_region(self, cell: Value) -> Truth:
+        return self._within(cell, self.base, self.size)
+
+    def _in_tables(self, cell: Value) -> Truth:
+        return self._within(cell, self.start[TABLES], self.hosted.tables)
+
+    def _within(self, cell: Value, start: Value, cells: Value) -> Truth:
+        width = self.hosted.bare.memory.address_width
+        offset = self.monitor.binary(BinaryOp.SUB, cell, start, width)
+        wide = self.monitor.extend(offset, width, False, width + 1)
+        return self.monitor.compare(CompareOp.ULT, wide, cells, width + 1)
 
     # -- comparing
 
@@ -189,26 +269,34 @@ class Combined:
             differs = differ(self.monitor, self.start[name], end.state[name])
             yield f"`{name}` changes", self.monitor.both(end.run.retires, differs)
 
-    def strays(self, end: End) -> Iterator[Failure]:
-        """Memory outside the region changes."""
+    def strays(self, end: End, tables: bool = False) -> Iterator[Failure]:
+        """Memory outside the region (and the monitor's tables) changes."""
         if end.run.memory is self.memory:
             return
-        width = self.hosted.bare.memory.address_width
-        place = self.terms.symbol("place", width)
         engine = self.monitor
-        offset = engine.binary(BinaryOp.SUB, place, self.base, width)
-        wide = engine.extend(offset, width, False, width + 1)
-        outside = engine.compare(CompareOp.ULE, self.size, wide, width + 1)
+        place = self._place()
+        own = self._in_region(place)
+        if tables:
+            own = engine.either(own, self._in_tables(place))
         changed = self._contents_differ(self.memory, end.run.memory)
-        yield "memory outside the region changes", engine.all(end.run.retires, outside, changed)
+        failing = engine.all(end.run.retires, engine.negate(own), changed)
+        yield "memory outside the region changes", failing
 
     def memories_differ(self, first: Term, second: Term) -> Truth:
-        return False if first is second else self._contents_differ(first, second)
+        """The region has different contents."""
+        if first is second:
+            return False
+        return self.monitor.both(
+            self._in_region(self._place()), self._contents_differ(first, second)
+        )
+
+    def _place(self) -> Term:
+        """Any cell of memory."""
+        return self.terms.symbol("place", self.hosted.bare.memory.address_width)
 
     def _contents_differ(self, first: Term, second: Term) -> Truth:
         memory = self.hosted.bare.memory
-        place = self.terms.symbol("place", memory.address_width)
-        one, other = (self.monitor.load_cells(m, place, 1) for m in (first, second))
+        one, other = (self.monitor.load_cells(m, self._place(), 1) for m in (first, second))
         return self.monitor.negate(self.monitor.equal(one, other, memory.cell_width))
 
     # -- other values of the guest's
@@ -357,6 +445,18 @@ def _same(first: Value | Truth, second: Value | Truth) -> bool:
     if isinstance(first, Term) or isinstance(second, Term):
         return first is second
     return first == second
+
+
+def _leaves(memory: Term) -> Iterator[Term]:
+    left = [memory]
+    while left:
+        term = left.pop()
+        if term.op is Op.ARRAY:
+            yield term
+        elif term.op is Op.SELECT_ARRAY:
+            left.extend(term.args[1:])
+        else:
+            left.append(term.args[0])
 
 
 def stores(memory: Term) -> Iterator[tuple[Value, int]]:

@@ -94,6 +94,20 @@ def _kept(
     )
 
 
+def _with_ghosts(hosted: Hosted, statement: Triple) -> Hosted:
+    own = {f.name: f for f in statement.functions}
+    functions = tuple(own.get(f.name, f) for f in hosted.monitor.functions)
+    return replace(
+        hosted,
+        real=replace(hosted.real, elements=(*hosted.real.elements, *statement.ghosts)),
+        monitor=replace(
+            hosted.monitor,
+            elements=(*hosted.monitor.elements, *statement.ghosts),
+            functions=functions,
+        ),
+    )
+
+
 @dataclass(slots=True, eq=False)
 class _Asking:
     """One statement's questions to the solver."""
@@ -134,11 +148,12 @@ class _Asking:
         presented = End(left.run, combined.presented(after), left.waits)
         failures = outcome_failures(combined, presented, right, statement.forward)
         kept_failures = list(combined.changes(left, statement.keep))
+        if left.run.memory is not right.run.memory:  # the bare machine stays in the region
+            kept_failures += combined.strays(left, statement.tables)
         if owner is None:
             failures += kept_failures
         yield self._decide(combined, statement, failures, assumed, frame, direct=direct)
         if owner is not None:
-            kept_failures += list(combined.strays(left))
             yield self._decide(
                 combined, statement, kept_failures, assumed, frame, group=owner, direct=direct
             )
@@ -146,12 +161,14 @@ class _Asking:
     # -- triples
 
     def triple(self, statement: Triple) -> Discharged:
-        combined = Combined(self.hosted, statement.mode, True, dict(statement.constants))
+        hosted = _with_ghosts(self.hosted, statement)
+        combined = Combined(hosted, statement.mode, True, dict(statement.constants))
         frame, assumed = combined.frame(None, statement.parameters)
         assumed += combined.assumed(statement.assume, frame)
         assumed += combined.well_formed(combined.start)
         assumed += combined.bare_well_formed(combined.presented(combined.start))
-        failures, _ = combined.shown(statement.parts, statement.show, frame)
+        failures = combined.shown(statement, frame)
+        assumed += combined.instances([*assumed, *(condition for _, condition in failures)])
         return self._decide(combined, statement, failures, assumed, frame)
 
     def possible(self, statement: Possible) -> Discharged:

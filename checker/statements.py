@@ -11,9 +11,9 @@ from enum import Enum
 from typing import TypeAlias
 
 from checker.proof import Group
-from spec.ir import Block, Expr, Isa, Local
+from spec.ir import Block, Element, Expr, Function, Isa, Local
 
-BASE, SIZE = "region.base", "region.size"
+BASE, SIZE, TABLES = "region.base", "region.size", "monitor.base"
 
 
 class Text(Enum):
@@ -34,6 +34,7 @@ class Hosted:
     monitor: Isa
     homes: dict[str, str]
     real_mode: int
+    tables: int = 0  # cells at `monitor.base` that are the monitor's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +61,24 @@ class Simulation:
     forward: bool = False
     keep: tuple[str, ...] = ()
     owner: Group | None = None
+    tables: bool = False  # `left` may change the monitor's tables in memory
+
+
+class Anew(Enum):
+    """Where a part begins."""
+
+    NO = "where the last one ended"
+    START = "at the start again, with the locals of those before"
+    REGION = "where the last one ended, but the region holds anything"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One run of a triple."""
+
+    text: Text
+    block: Block
+    anew: Anew = Anew.NO
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,18 +86,24 @@ class Triple:
     """Where `assume` holds, the parts run one after the other without a trap, and then `show`.
 
     `mode`: the virtual machine's (None: any). All may name the parameters; `show` also the locals
-    that parts assigned. `cells`: a free address of memory outside the monitor's and the region,
-    where nothing may change.
+    that parts assigned, and it is read in the last state. `empty`: the monitor's tables hold 0 at
+    the start. `ghosts`: elements of the proof only. `functions` stand in for the monitor's.
+    `agree` says of a cell, `Local("cell")` of the region, whether a region that holds anything
+    still holds there what the start did.
     """
 
     group: Group
     name: str
     mode: int | None
-    parts: tuple[tuple[Text, Block], ...]
+    parts: tuple[Part, ...]
     show: tuple[tuple[str, Expr], ...]
     assume: tuple[Expr, ...] = ()
     parameters: tuple[Local, ...] = ()
     constants: tuple[tuple[str, int], ...] = ()  # elements that have one value at the start
+    empty: bool = False
+    ghosts: tuple[Element, ...] = ()
+    functions: tuple[Function, ...] = ()
+    agree: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from checker.statements import (
     Armed,
     Hosted,
     Kept,
+    Part,
     Possible,
     Recovered,
     Settled,
@@ -30,11 +31,13 @@ from refvmm.relation import (
     marked,
     reading,
     region_fits,
+    resumption,
     settled,
     tick,
     while_monitoring,
     while_running,
 )
+from refvmm.shadow_obligations import shadow_obligations
 from refvmm.strategy import Strategy, direct_modes
 from spec import ir
 from spec.effects import statements as all_statements
@@ -47,7 +50,12 @@ _VA, _PROBE = "va", "looked for"
 
 def hosted(monitor: Monitor) -> Hosted:
     return Hosted(
-        monitor.description, monitor.real, monitor.virtual, homes(monitor), monitor.real_mode
+        monitor.description,
+        monitor.real,
+        monitor.virtual,
+        homes(monitor),
+        monitor.real_mode,
+        monitor.configuration.monitor_size,
     )
 
 
@@ -62,6 +70,8 @@ def obligations(monitor: Monitor, strategy: Strategy) -> Iterator[Statement]:
     yield from maker.mapping()
     yield from maker.control()
     yield from maker.direct()
+    if monitor.shadow is not None:
+        yield from shadow_obligations(monitor, maker.direct_modes, maker.accesses())
 
 
 def assumptions(monitor: Monitor, strategy: Strategy) -> tuple[str, ...]:
@@ -229,7 +239,7 @@ class _Maker:
                     waits[1],
                     saved=clocked,
                 )
-            around = (*self.monitor.save, *self.monitor.resume)
+            around = (*self.monitor.save, *resumption(self.monitor))
             yield self._between(Group.ASYNC, "a real interrupt", (name, mode), around, ())
             yield self._between(Group.ASYNC, "time", (name, mode), tick(self.isa), tick(self.isa))
 
@@ -268,7 +278,7 @@ class _Maker:
                 Group.MAP,
                 f"save looks at the clocks, virtual mode {name}",
                 mode,
-                ((Text.MONITOR, monitor.save),),
+                (Part(Text.MONITOR, monitor.save),),
                 tuple(marked(monitor)),
                 assume=self.running,
             )
@@ -277,7 +287,7 @@ class _Maker:
                 f"resume, virtual mode {name}",
                 mode,
                 Text.MONITOR,
-                monitor.resume,
+                resumption(monitor),
                 (),
                 assume=self.monitoring,
                 after=reading(monitor, mode),
@@ -286,7 +296,7 @@ class _Maker:
                 Group.MAP,
                 f"resume establishes the relation, virtual mode {name}",
                 mode,
-                ((Text.MONITOR, monitor.resume),),
+                (Part(Text.MONITOR, resumption(monitor)),),
                 tuple(established),
                 assume=self.monitoring,
             )
@@ -294,7 +304,7 @@ class _Maker:
                 Group.START,
                 f"the first resume establishes the relation, virtual mode {name}",
                 mode,
-                ((Text.MONITOR, monitor.resume),),
+                (Part(Text.MONITOR, resumption(monitor)),),
                 tuple(established),
                 assume=expressions([*region_fits(monitor), *marked(monitor)]),
                 constants=self._at_start(),
@@ -324,8 +334,8 @@ class _Maker:
             f"{access.name.lower()} of {cells}, virtual mode {mode[0]}",
             mode[1],
             (
-                (Text.REAL, real),
-                (Text.MONITOR, (*reading(self.monitor, mode[1]), *virtual)),
+                Part(Text.REAL, real),
+                Part(Text.MONITOR, (*reading(self.monitor, mode[1]), *virtual)),
             ),
             (
                 (
@@ -366,7 +376,7 @@ class _Maker:
                     self.running,
                 )
             if self.monitor.shadow is None:
-                for access, cells in self._accesses():
+                for access, cells in self.accesses():
                     yield self._reached(mode, access, cells)
 
     def _run_directly(
@@ -387,7 +397,7 @@ class _Maker:
             owner=Group.OWN,
         )
 
-    def _accesses(self) -> Iterator[tuple[ir.Access, int]]:
+    def accesses(self) -> Iterator[tuple[ir.Access, int]]:
         """Kinds and sizes of accesses in the description, fetches included."""
         cell = self.isa.memory.cell_width
         found = {(ir.Access.FETCH, self.isa.fetch.unit_width // cell)}

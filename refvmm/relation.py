@@ -83,6 +83,39 @@ def region_fits(monitor: Monitor) -> list[Named]:
         found.append(
             ("the region lies in what memory there is", ir.Compare(ir.CompareOp.ULE, end, counted))
         )
+    return [*found, *tables_fit(monitor)]
+
+
+def tables_fit(monitor: Monitor) -> list[Named]:
+    """Assumed of a placement with shadow tables."""
+    page, tables = monitor.configuration.page, monitor.configuration.monitor_size
+    memory = monitor.description.memory
+    width, wide = memory.address_width, memory.address_width + 2
+    own = ir.Read("monitor.base", width)
+    found: list[Named] = []
+    if page is not None:
+        mask = page - 1
+        for name, cells in (("begins", base(memory)), ("has", size(memory))):
+            low = ir.Binary(ir.BinaryOp.AND, cells, ir.Literal(mask, cells.width), cells.width)
+            whole = ir.Compare(ir.CompareOp.EQ, low, ir.Literal(0, cells.width))
+            found.append((f"the region {name} whole pages", whole))
+        low = ir.Binary(ir.BinaryOp.AND, own, ir.Literal(mask, width), width)
+        aligned = ir.Compare(ir.CompareOp.EQ, low, ir.Literal(0, width))
+        found.append(("the tables begin at a page", aligned))
+    if tables:
+
+        def end(start: ir.Expr, cells: ir.Expr) -> ir.Expr:
+            return ir.Binary(ir.BinaryOp.ADD, ir.Extend(start, False, wide), cells, wide)
+
+        last = end(own, ir.Literal(tables, wide))
+        region = end(base(memory), ir.Extend(size(memory), False, wide))
+        apart = ir.Logic(
+            ir.LogicOp.OR,
+            ir.Compare(ir.CompareOp.ULE, last, ir.Extend(base(memory), False, wide)),
+            ir.Compare(ir.CompareOp.ULE, region, ir.Extend(own, False, wide)),
+        )
+        fits = ir.Compare(ir.CompareOp.ULE, last, ir.Literal(1 << width, wide))
+        found += [("the tables lie in memory", fits), ("the tables lie outside the region", apart)]
     return found
 
 
@@ -98,7 +131,7 @@ def composed(monitor: Monitor) -> list[Named]:
     found: list[Named] = []
     for element, value in monitor.configuration.compose:
         now = ir.Read(element, value.width)
-        wanted = monitor.redirect.expr(placed(value))
+        wanted = placed(monitor.redirect.expr(value))
         found.append((f"`{element}` is composed", ir.Compare(ir.CompareOp.EQ, now, wanted)))
     return found
 
@@ -136,6 +169,18 @@ def while_monitoring(monitor: Monitor) -> list[Named]:
     changing = {element for element, _ in monitor.configuration.compose}
     kept = [(text, e) for text, e in settled(monitor) if not reads(e) & changing]
     return [*region_fits(monitor), *kept, *marked(monitor)]
+
+
+def upkeep(monitor: Monitor) -> ir.Block:
+    """What resume does with shadow tables."""
+    return monitor.shadow.upkeep if monitor.shadow is not None else ()
+
+
+def resumption(monitor: Monitor) -> ir.Block:
+    """What resume does besides."""
+    own = upkeep(monitor)
+    assert not own or monitor.resume[-len(own) :] == own
+    return monitor.resume[: len(monitor.resume) - len(own)]
 
 
 def expressions(named: Iterable[Named]) -> tuple[ir.Expr, ...]:

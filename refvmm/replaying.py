@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from checker.proof import Counterexample
-from checker.statements import Simulation, Statement, Text, Triple
+from checker.statements import Anew, Simulation, Statement, Text, Triple
 from refvmm.derive import Monitor
 from refvmm.lockstep import lockstep
 from refvmm.relation import homes
@@ -358,9 +358,15 @@ def _shown(monitor: Monitor, statement: Triple, counterexample: Counterexample) 
     state = combined_state(monitor, counterexample)
     before = _values(monitor.description, _bare(monitor, state))
     frame: dict[str, int | bool] = dict(counterexample.frame)
-    for text, block in statement.parts:
-        isa = monitor.virtual if text is Text.MONITOR else monitor.real
+    if any(part.anew is Anew.REGION for part in statement.parts):
+        return None
+    original = state
+    for part in statement.parts:
+        block = part.block
+        isa = _with_functions(monitor, part.text, statement)
         values = _locals(block)
+        if part.anew is Anew.START:
+            state = original.copy()
         ghosts = tuple(Element(f"ghost {v.name}", max(v.width, 1), Role.GENERAL) for v in values)
         for ghost in ghosts:
             state.scalars[ghost.name] = 0
@@ -387,6 +393,13 @@ def _shown(monitor: Monitor, statement: Triple, counterexample: Counterexample) 
         before,
         tuple((text, "holds", f"fails ({at})") for text in failed),
     )
+
+
+def _with_functions(monitor: Monitor, text: Text, statement: Triple) -> Isa:
+    isa = monitor.virtual if text is Text.MONITOR else monitor.real
+    own = {f.name: f for f in statement.functions}
+    functions = tuple(own.get(f.name, f) for f in isa.functions)
+    return replace(isa, elements=(*isa.elements, *statement.ghosts), functions=functions)
 
 
 def _locals(block: Block) -> list[Local]:
