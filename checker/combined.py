@@ -69,6 +69,8 @@ class Combined:
             self.start[self.home_mode] = mode
         self.start.update(constants or {})
         self.memory = starts.memory(real, self.terms)
+        for name in (BASE, SIZE, TABLES):
+            self.start[name] = self._aligned(name)
         base, size = self.start[BASE], self.start[SIZE]
         self.bare = Hosting(hosted.bare, self.terms, base, size)
         self.monitor = Plain(hosted.monitor, self.terms, base, size)
@@ -79,6 +81,20 @@ class Combined:
         self._rules: list[Rule] = []
 
     # -- starts
+
+    def _aligned(self, name: str) -> Value:
+        """A symbol that is a multiple of the page."""
+        whole = cast(Term, self.start[name])
+        zeros = (self.hosted.page - 1).bit_length()
+        if zeros == 0:
+            return whole
+        upper = self.terms.symbol(name, whole.width - zeros)
+        return self.terms.make(Op.CONCAT, whole.width, upper, 0, zeros)
+
+    def define(self, elements: Iterable[tuple[str, Expr]]) -> None:
+        """Elements whose value at the start is that of an expression over the others."""
+        for name, expr in elements:
+            self.start[name] = self.monitor.expression(self.start, expr, {})
 
     def frame(
         self, instruction: str | None, parameters: Iterable[Local]
@@ -204,7 +220,9 @@ class Combined:
     ) -> Term:
         """Memory with any contents of the region, but where `agree` says that they stay."""
         width = self.hosted.bare.memory
-        other = self.terms.array(f"region {len(self._rules)}", width.address_width, width.cell_width)
+        other = self.terms.array(
+            f"region {len(self._rules)}", width.address_width, width.cell_width
+        )
 
         def stays(cell: Value) -> Truth:
             inside = self._in_region(cell)

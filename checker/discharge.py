@@ -6,6 +6,7 @@ from time import process_time
 from typing import assert_never, cast
 
 from checker.answers import Answer
+from checker.array_free import array_free
 from checker.assignment import Evaluation
 from checker.combined import Combined, End, outcome_failures
 from checker.invariants import check_invariants
@@ -163,6 +164,7 @@ class _Asking:
     def triple(self, statement: Triple) -> Discharged:
         hosted = _with_ghosts(self.hosted, statement)
         combined = Combined(hosted, statement.mode, True, dict(statement.constants))
+        combined.define(statement.defined)
         frame, assumed = combined.frame(None, statement.parameters)
         assumed += combined.assumed(statement.assume, frame)
         assumed += combined.well_formed(combined.start)
@@ -210,12 +212,22 @@ class _Asking:
         return self._answer(statement, Answer.UNKNOWN, "; ".join(reasons))
 
     def recovered(self, statement: Recovered) -> Discharged:
-        """Of all instructions; if that fails, of those of one length."""
-        found = self._recovered(statement, None)
-        if found.answer is not Answer.NO:
-            return found
-        again = self._recovered(statement, "of two instructions of one length")
-        return again if again.answer is Answer.YES else found
+        """Of all instructions, or those of one length; what is lost but for `excused` is open."""
+        for limit in (None, "of two instructions of one length"):
+            found = self._recovered(statement, limit)
+            if found.answer is Answer.YES:
+                return found
+        lost = frozenset(found.reason.replace(" is lost", "").replace("`", "").split(", "))
+        if lost and lost <= set(statement.excused):
+            kept = tuple(name for name in statement.elements if name not in lost)
+            again = self._recovered(replace(statement, elements=kept), None)
+            if again.answer is Answer.YES:
+                names = ", ".join(f"`{name}`" for name in sorted(lost))
+                return replace(again, reason=f"but for {names}, which the delivery itself writes")
+        if found.answer is Answer.NO:
+            reason = f"a delivery may lose what is in place: {found.reason}"
+            return replace(found, answer=Answer.UNKNOWN, reason=reason, counterexample=None)
+        return found
 
     def _recovered(self, statement: Recovered, limit: str | None) -> Discharged:
         combined = Combined(self.hosted, statement.mode, True)
@@ -270,7 +282,7 @@ class _Asking:
                 evaluation = Evaluation(assignment, combined.monitor.memory)
                 fails = tuple(what for what, c in failures if evaluation.truth(c))
                 found = combined.counterexample(assignment, frame, fails)
-                reason = ", ".join(fails[:6])
+                reason = ", ".join(fails)
                 return self._answer(
                     statement, Answer.NO, reason, group=group, found=found, direct=direct
                 )
@@ -298,7 +310,10 @@ class _Asking:
             return Unknown("time-out")
         self.announce(name)
         self.solved = True
-        return Solver(combined.monitor.memory, self.timeout_ms).solve(*conditions)
+        solver = Solver(combined.monitor.memory, self.timeout_ms)
+        if solver.contradict(*array_free(combined.monitor, conditions)):
+            return Proved()
+        return solver.solve(*conditions)
 
     def _answer(
         self,

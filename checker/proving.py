@@ -131,7 +131,9 @@ class _Keys:
         self._instructions = {i.name: i for i in hosted.bare.instructions}
         operands = repr([_plain(operand) for operand in hosted.bare.operands])
         self._machine = digest(version(), operands, *map(_machine, _isas(hosted)))
-        self._common = digest(repr(sorted(hosted.homes.items())), repr((hosted.real_mode, hosted.tables)))
+        self._common = digest(
+            repr(sorted(hosted.homes.items())), repr((hosted.real_mode, hosted.tables, hosted.page))
+        )
         self._invariants = Meanings(hosted.bare)
 
     def of(self, statements: Iterable[Statement]) -> Iterable[str]:

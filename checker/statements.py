@@ -35,6 +35,7 @@ class Hosted:
     homes: dict[str, str]
     real_mode: int
     tables: int = 0  # cells at `monitor.base` that are the monitor's
+    page: int = 1  # the placement is at multiples of so many cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +101,7 @@ class Triple:
     assume: tuple[Expr, ...] = ()
     parameters: tuple[Local, ...] = ()
     constants: tuple[tuple[str, int], ...] = ()  # elements that have one value at the start
+    defined: tuple[tuple[str, Expr], ...] = ()  # elements whose value at the start follows
     empty: bool = False
     ghosts: tuple[Element, ...] = ()
     functions: tuple[Function, ...] = ()
@@ -136,8 +138,7 @@ class Armed:
 class Recovered:
     """Two deliveries that leave equal states started with equal `elements`.
 
-    Both start with the same monitor state; stores are taken to lie outside the region, which
-    is checked by `aside` being true of each.
+    Both start with the same monitor state. `excused`: of the elements, those that may be lost.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Recovered:
     delivery: Block
     parameters: tuple[Local, ...]
     elements: tuple[str, ...]
+    excused: tuple[str, ...]
     assume: tuple[Expr, ...]
     group: Group = Group.INFORMATION
 

@@ -143,7 +143,7 @@ def _proved(
         because=choice.because,
         obligations=tuple(results),
         witnesses=tuple(witnesses),
-        assumptions=assumptions(monitor, strategy),
+        assumptions=(*assumptions(monitor, strategy), *_provisos(results)),
         efficiency=_efficiency(isa, stated, found),
         partial=bool(arguments.only),
         defects=tuple(found.defects),
@@ -160,6 +160,16 @@ def _asked(isa: Isa, statement: Statement, only: tuple[list[Group], tuple[str, .
     return getattr(statement, "instruction", None) in instructions or (
         statement.group is Group.DECODE and statement.name in instructions
     )
+
+
+def _provisos(results: Sequence[Discharged]) -> tuple[str, ...]:
+    """What proofs of single obligations left out, and so is assumed."""
+    found = {
+        f"{d.group.value}: a trap's delivery loses nothing {d.reason}"
+        for d in results
+        if d.answer is Answer.YES and d.group is Group.INFORMATION and d.reason
+    }
+    return tuple(sorted(found))
 
 
 def _not_replayed(answer: Discharged) -> Discharged:

@@ -56,6 +56,7 @@ def hosted(monitor: Monitor) -> Hosted:
         homes(monitor),
         monitor.real_mode,
         monitor.configuration.monitor_size,
+        monitor.configuration.page or 1,
     )
 
 
@@ -373,6 +374,7 @@ class _Maker:
                     cause.delivery,
                     cause.parameters,
                     self._guest(),
+                    self._overwritten(cause),
                     self.running,
                 )
             if self.monitor.shadow is None:
@@ -433,6 +435,21 @@ class _Maker:
             for e in isa.elements
             if e.name in seen or (e.name not in self.homes and e.name not in mirrored)
         )
+
+    def _overwritten(self, cause: ir.Cause) -> tuple[str, ...]:
+        """What is in place and a delivery itself writes, but for the program counter."""
+        functions = {f.name: f for f in self.isa.functions}
+        written: set[str] = set()
+        left = [cause.delivery]
+        seen: set[str] = set()
+        while left:
+            for statement in all_statements(left.pop()):
+                if isinstance(statement, ir.Write):
+                    written.add(statement.element)
+                elif isinstance(statement, ir.Call) and statement.function not in seen:
+                    seen.add(statement.function)
+                    left.append(functions[statement.function].body)
+        return tuple(n for n in self._guest() if n in written and n != self.isa.pc)
 
     def _isolated(self) -> Triple:
         """A cell of this region is none of another that does not overlap it."""

@@ -37,6 +37,7 @@ from spec.ir import (
     Isa,
     Literal,
     Load,
+    LoadPhysical,
     Local,
     Not,
     Probe,
@@ -411,6 +412,8 @@ def _locals(block: Block) -> list[Local]:
                 found[name] = Local(name, value.width)
             case Probe(target):
                 found[target] = Local(target, 0)
+            case LoadPhysical(target, _, width):
+                found[target] = Local(target, width)
             case _:
                 pass
     return list(found.values())

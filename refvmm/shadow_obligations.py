@@ -8,10 +8,11 @@ whatever the region holds outside the pages that the slot's walk read; and no su
 written through a slot. Together with `relation`, section 6 holds at every access.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from checker.proof import Group
 from checker.statements import Anew, Part, Settled, Simulation, Statement, Text, Triple
+from refvmm.control_block import placed
 from refvmm.derive import Monitor
 from refvmm.redirect import base, present
 from refvmm.relation import (
@@ -47,6 +48,7 @@ def shadow_obligations(
         yield from maker.contract(access, cells)
         yield maker.relation(access, cells)
     yield from maker.books()
+    yield maker.filled()
     yield from maker.stores()
     for access in dict.fromkeys(access for access, _ in found):
         yield maker.meaning(access)
@@ -61,6 +63,9 @@ class _Maker:
         self.va_width = translate.parameters[0].width
         self.pa_width = self.isa.memory.address_width
         self.running = expressions(while_running(monitor))
+        self.defined = tuple(
+            (n, placed(monitor.redirect.expr(e))) for n, e in monitor.configuration.compose
+        )
         self.functions = {f.name: f for f in monitor.virtual.functions}
 
     # -- what the routines may touch
@@ -107,7 +112,7 @@ class _Maker:
 
     def _upkeep_writes(self) -> Settled:
         """Only the monitor's own elements, and memory through `install` and `remove`."""
-        reached = self._called(upkeep(self.monitor)) - {"vmm.install", "vmm.remove"}
+        reached = self._called(upkeep(self.monitor), {"vmm.install", "vmm.remove"})
         translation = self._called((ir.Call(None, self.monitor.virtual.translate, ()),))
         bodies = [upkeep(self.monitor), *(self.functions[n].body for n in reached | translation)]
         wrong = [
@@ -170,9 +175,7 @@ class _Maker:
             f"not so in {', '.join(unstaled)}",
         )
         resets = [e.name for e in self.tables.elements if e.reset]
-        yield Settled(
-            Group.START, "no slot is valid at the start", not resets, f"not 0: {resets}"
-        )
+        yield Settled(Group.START, "no slot is valid at the start", not resets, f"not 0: {resets}")
 
     def _unstaled(self) -> Iterator[str]:
         """Routines that write a watched element without a look at whether it changes."""
@@ -188,9 +191,12 @@ class _Maker:
                     if isinstance(statement, ir.Write) and statement.element in self.tables.watched:
                         if not _stales(before, statement):
                             yield name
-                    elif isinstance(statement, ir.Write) and statement.element == "vmm.stale":
-                        if not _only_sets(statement):
-                            yield name
+                    elif (
+                        isinstance(statement, ir.Write)
+                        and statement.element == "vmm.stale"
+                        and not _only_sets(statement)
+                    ):
+                        yield name
                     before = statement
 
     # -- the contract of install and remove
@@ -276,13 +282,49 @@ class _Maker:
             assume,
             parameters,
         )
-        yield self._contract(
-            f"a removed page is not reached, {label}",
-            (call(self._remove(page, slot)), look("a"), call(theirs), look("b")),
-            _and(never, ir.Not(b[0])),
-            assume,
-            parameters,
-        )
+        e, f, g = (self._found(name) for name in "efg")
+        gone = self._remove(page, slot)
+        for name, first in (("", ()), (" after it was installed", (call(mine, Anew.START),))):
+            yield self._contract(
+                f"a removed page is not reached{name}, {label}",
+                (
+                    look("o"),
+                    call(theirs),
+                    look("p"),
+                    *first,
+                    call(gone, Anew.NO if first else Anew.START),
+                    look("a"),
+                    call(theirs),
+                    look("b"),
+                ),
+                _implies(off, _and(ir.Not(a[0]), ir.Not(b[0]))),
+                assume,
+                parameters,
+            )
+        for name, between in (("installing", another), ("removing", self._remove(third, slots))):
+            yield self._contract(
+                f"{name} another page does not keep it from being removed, {label}",
+                (
+                    call(gone),
+                    look("e"),
+                    call(between),
+                    look("f"),
+                    call(gone, Anew.START),
+                    call(theirs),
+                    look("g"),
+                    call(between, Anew.START),
+                    call(gone),
+                    look("a"),
+                    call(theirs),
+                    look("b"),
+                ),
+                _and(
+                    _implies(a[0], _or(_like(a, e), _like(a, f))),
+                    _implies(b[0], _or(_like(b, e), _or(_like(b, f), _like(b, g)))),
+                ),
+                assume,
+                parameters,
+            )
         yield self._contract(
             f"removing another page reaches nothing more, {label}",
             (
@@ -316,6 +358,7 @@ class _Maker:
             ((name, show),),
             assume=assume,
             parameters=parameters,
+            defined=self.defined,
             empty=empty,
         )
 
@@ -356,6 +399,7 @@ class _Maker:
             (("section 6", _implies(_and(real[0], slot_says), section6)),),
             assume=self.running,
             parameters=(va,),
+            defined=self.defined,
         )
 
     # -- the books
@@ -367,6 +411,7 @@ class _Maker:
         fill: ir.Block = (ir.Call(None, "vmm.fill", (va,)),)
         flush = upkeep(self.monitor)[:1]
         ghosts, functions = self._ghosts()
+        more, translate = self._any_translation()
         common = expressions(region_fits(self.monitor))
         valid = self._slot_element("valid", 1, ir.Local("slot", 8))
         for name, block, parameters, assume in (
@@ -381,8 +426,8 @@ class _Maker:
                 tuple(kept),
                 assume=(*common, *expressions(kept), *assume),
                 parameters=parameters,
-                ghosts=ghosts,
-                functions=functions,
+                ghosts=(*ghosts, *more),
+                functions=(*functions, translate),
             )
             yield Triple(
                 Group.MAP,
@@ -392,8 +437,8 @@ class _Maker:
                 (("no page that walks read is writable", protected),),
                 assume=(*common, *expressions(kept), *assume, protected),
                 parameters=(*parameters, *pair),
-                ghosts=ghosts,
-                functions=functions,
+                ghosts=(*ghosts, *more),
+                functions=(*functions, translate),
             )
         stale = ir.Truth(ir.Read("vmm.stale", 1))
         was = ir.Local("was stale", 0)
@@ -501,51 +546,51 @@ class _Maker:
 
     # -- the meaning of a slot
 
-    def meaning(self, access: ir.Access) -> Triple:
-        """A slot that filling changed says what the virtual translation does."""
+    def filled(self) -> Triple:
+        """A slot that filling changed says what translation said of the page."""
         va, slot = self._va("va"), ir.Local("slot", 8)
         ghosts, functions = self._ghosts()
+        more, translate = self._any_translation()
         fields = [("valid", 1), ("tag", self.va_width), ("frame", self.pa_width)]
         fields += [("rights", 3), ("walks", 8)]
         now: list[ir.Expr] = [self._slot_element(n, w, slot) for n, w in fields]
-        now += [self._walk(slot, ir.Literal(n, 8)) for n in range(self.tables.walks)]
-        old = [ir.Local(f"old {n}", e.width) for n, e in enumerate(now)]
+        walk = [self._walk(slot, ir.Literal(n, 8)) for n in range(self.tables.walks)]
+        old = [ir.Local(f"old {n}", e.width) for n, e in enumerate((*now, *walk))]
         unchanged: ir.Expr = ir.Boolean(True)
-        for before, after in zip(old, now, strict=True):
+        for before, after in zip(old, (*now, *walk), strict=True):
             unchanged = _and(unchanged, _same(before, after))
-        found = self._found("found")
-        tag, frame = now[1], now[2]
-        right = _RIGHT[access]
-        granted = _and(ir.Truth(now[0]), ir.Truth(ir.Extract(now[3], right, right)))
-        says = _and(found[0], _same(found[1], frame))
-        inside = _and(
-            _same(frame, self._base_of(frame, self.pa_width)),
-            present(self.isa.memory, frame, self.tables.page),
+        valid, tag, frame, rights, walks = now
+        said: ir.Expr = _and(
+            _and(_same(tag, va), ir.Not(ir.Truth(ir.Read("vmm.walk.lost", 1)))),
+            _and(
+                _same(frame, self._base_of(frame, self.pa_width)),
+                present(self.isa.memory, frame, self.tables.page),
+            ),
         )
-        cell = ir.Local("cell", self.pa_width)
-        agree: ir.Expr = ir.Boolean(False)
-        for n in range(self.tables.walks):
-            number = ir.Literal(n, 8)
-            page = _same(self._walk(slot, number), self._base_of(cell, self.pa_width))
-            agree = _or(agree, _and(self._walked(slot, number), page))
+        for access, right in _RIGHT.items():
+            index = ir.Literal(access.value, 2)
+            reached = ir.Not(ir.Truth(ir.Read("ghost.refused", 1, index)))
+            there = _same(frame, ir.Read("ghost.place", self.pa_width, index))
+            granted = ir.Truth(ir.Extract(rights, right, right))
+            said = _and(said, _implies(granted, _and(reached, there)))
+        said = _and(said, _same(walks, ir.Read("vmm.walks", 8)))
+        for number, page in enumerate(walk):
+            noted = ir.Read("vmm.walk", self.pa_width, ir.Literal(number, 8))
+            said = _and(said, _same(page, noted))
         return Triple(
             Group.MAP,
-            f"a filled slot says what translation does, {access.name.lower()}",
+            "a filled slot says what translation said",
             None,
             (
                 Part(
                     Text.MONITOR,
                     (
-                        *(ir.Assign(o.name, e) for o, e in zip(old, now, strict=True)),
+                        *(ir.Assign(o.name, e) for o, e in zip(old, (*now, *walk), strict=True)),
                         ir.Call(None, "vmm.fill", (va,)),
                     ),
                 ),
-                Part(Text.MONITOR, self._look("found", tag, 1, access), Anew.REGION),
             ),
-            (
-                ("the slot says so", _or(unchanged, _implies(granted, says))),
-                ("the page is the guest's", _or(unchanged, _implies(ir.Truth(now[0]), inside))),
-            ),
+            (("the slot says so", _or(unchanged, _implies(ir.Truth(valid), said))),),
             assume=(
                 *expressions(region_fits(self.monitor)),
                 *self._page(va),
@@ -553,8 +598,62 @@ class _Maker:
                 self._slot(ir.Read("vmm.turn", 8)),
             ),
             parameters=(va, slot),
-            ghosts=ghosts,
-            functions=functions,
+            ghosts=(*ghosts, *more),
+            functions=(*functions, translate),
+        )
+
+    def _any_translation(self) -> tuple[tuple[ir.Element, ...], ir.Function]:
+        """Translation that says anything of a page, and notes any walk."""
+        routine = self.functions[self.monitor.virtual.translate]
+        access = routine.parameters[1]
+        lost = ir.Read("ghost.lost", 1)
+        elements = (
+            ir.Element("ghost.refused", 1, ir.Role.CONTROL, 4),
+            ir.Element("ghost.place", self.pa_width, ir.Role.CONTROL, 4),
+            ir.Element("ghost.walk", self.pa_width, ir.Role.CONTROL, max(1, self.tables.walks)),
+            ir.Element("ghost.walks", 8, ir.Role.CONTROL),
+            ir.Element("ghost.lost", 1, ir.Role.CONTROL),
+        )
+        noted: list[ir.Stmt] = [
+            ir.Write("vmm.walks", ir.Read("ghost.walks", 8)),
+            ir.Write("vmm.walk.lost", lost),
+        ]
+        for number in range(self.tables.walks):
+            index = ir.Literal(number, 8)
+            noted.append(ir.Write("vmm.walk", ir.Read("ghost.walk", self.pa_width, index), index))
+        refused = ir.Truth(ir.Read("ghost.refused", 1, access))
+        body: ir.Block = (
+            *noted,
+            ir.If(refused, (ir.Trap("refused", ir.TrapClass.MEMORY),), ()),
+            ir.Return(ir.Read("ghost.place", self.pa_width, access)),
+        )
+        return elements, ir.Function(routine.name, routine.parameters, body, routine.result)
+
+    def meaning(self, access: ir.Access) -> Triple:
+        """What translation says of a page depends on no other cells than those of pages noted."""
+        va = self._va("va")
+        probing = self.functions["vmm.fill"].body[:-1]
+        was, found = self._found("was"), self._found("found")
+        lost = ir.Truth(ir.Read("vmm.walk.lost", 1))
+        cell = ir.Local("cell", self.pa_width)
+        agree: ir.Expr = ir.Boolean(False)
+        for n in range(self.tables.walks):
+            number = ir.Literal(n, 8)
+            page = ir.Read("vmm.walk", self.pa_width, number)
+            noted = ir.Compare(ir.CompareOp.ULT, number, ir.Read("vmm.walks", 8))
+            agree = _or(agree, _and(noted, _same(page, self._base_of(cell, self.pa_width))))
+        same = _implies(_and(ir.Not(lost), was[0]), _like(was, found))
+        return Triple(
+            Group.MAP,
+            f"translation depends on noted pages alone, {access.name.lower()}",
+            None,
+            (
+                Part(Text.MONITOR, (*probing, *self._look("was", va, 1, access))),
+                Part(Text.MONITOR, self._look("found", va, 1, access), Anew.REGION),
+            ),
+            (("it is the same", same),),
+            assume=(*expressions(region_fits(self.monitor)), *self._page(va)),
+            parameters=(va,),
             agree=agree,
         )
 
@@ -603,9 +702,7 @@ class _Maker:
         return (
             ir.Probe(reached.name, at, cells, access),
             ir.Assign(place.name, ir.Literal(0, place.width)),
-            ir.If(
-                reached, (ir.Translate(place.name, at, cells, access, None, place.width),), ()
-            ),
+            ir.If(reached, (ir.Translate(place.name, at, cells, access, None, place.width),), ()),
         )
 
     def _found(self, name: str) -> tuple[ir.Local, ir.Local]:
@@ -652,20 +749,18 @@ class _Maker:
     def _in_region(self, cell: ir.Expr) -> ir.Expr:
         return ir.Binary(ir.BinaryOp.ADD, base(self.isa.memory), cell, self.pa_width)
 
-    def _install(
-        self, va: ir.Expr, pa: ir.Expr, rights: ir.Expr, slot: ir.Expr
-    ) -> ir.Stmt:
+    def _install(self, va: ir.Expr, pa: ir.Expr, rights: ir.Expr, slot: ir.Expr) -> ir.Stmt:
         return ir.Call(None, "vmm.install", (va, pa, rights, slot))
 
     def _remove(self, va: ir.Expr, slot: ir.Expr) -> ir.Stmt:
         return ir.Call(None, "vmm.remove", (va, slot))
 
-    def _called(self, block: ir.Block) -> set[str]:
+    def _called(self, block: ir.Block, besides: Collection[str] = ()) -> set[str]:
         found: set[str] = set()
         left = [s.function for s in statements(block) if isinstance(s, ir.Call)]
         while left:
             name = left.pop()
-            if name not in found:
+            if name not in found and name not in besides:
                 found.add(name)
                 body = self.functions[name].body
                 left += [s.function for s in statements(body) if isinstance(s, ir.Call)]
