@@ -6,7 +6,6 @@ from time import process_time
 from typing import assert_never, cast
 
 from checker.answers import Answer
-from checker.array_free import array_free
 from checker.assignment import Evaluation
 from checker.combined import Combined, End, outcome_failures
 from checker.invariants import check_invariants
@@ -310,9 +309,7 @@ class _Asking:
             return Unknown("time-out")
         self.announce(name)
         self.solved = True
-        solver = Solver(combined.monitor.memory, self.timeout_ms)
-        if solver.contradict(*array_free(combined.monitor, conditions)):
-            return Proved()
+        solver = Solver(combined.terms, combined.monitor.memory, self.timeout_ms)
         return solver.solve(*conditions)
 
     def _answer(

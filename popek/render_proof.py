@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from checker.answers import Answer
 from checker.proof import Discharged
-from checker.report import JSON
+from checker.report_json import JSON
 from popek.console import PLAIN, Palette
 from popek.proof_report import ABOUT, ProofReport, counted
 from popek.table import table

@@ -103,8 +103,9 @@ def _proved(
     requested = Strategy(arguments.strategy) if arguments.strategy else None
     choice = choose(isa, configuration, requested, arguments, force=requested is not None)
     if not isinstance(choice, Choice):
-        message = f"`{configuration.name}` cannot host a guest: {choice.because}"
-        show((complaint("E0912", message),), arguments.color)
+        asked = arguments.strategy or "any strategy"
+        message = f"`{configuration.name}` cannot run guests by {asked}"
+        show((complaint("E0915", message, note=choice.because),), arguments.color)
         return None
     monitor, strategy = choice.monitor, choice.strategy
     context = hosted(monitor)

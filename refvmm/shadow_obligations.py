@@ -476,10 +476,11 @@ class _Maker:
             ir.Element("ghost.on", 1, ir.Role.CONTROL),
             ir.Element("ghost.frame", self.pa_width, ir.Role.CONTROL),
             ir.Element("ghost.rights", 3, ir.Role.CONTROL),
+            ir.Element("ghost.slot", 8, ir.Role.CONTROL),
             ir.Element("ghost.twice", 1, ir.Role.CONTROL),
         )
         install, remove = self.functions["vmm.install"], self.functions["vmm.remove"]
-        va, pa, rights, _ = install.parameters
+        va, pa, rights, slot = install.parameters
         page = ir.Read("ghost.page", self.va_width)
         on = ir.Read("ghost.on", 1)
         installed: ir.Block = (
@@ -487,6 +488,7 @@ class _Maker:
             ir.Write("ghost.on", ir.Literal(1, 1)),
             ir.Write("ghost.frame", pa),
             ir.Write("ghost.rights", rights),
+            ir.Write("ghost.slot", slot),
         )
         removed: ir.Block = (ir.Write("ghost.on", ir.Literal(0, 1)),)
         own = remove.parameters[0]
@@ -501,22 +503,19 @@ class _Maker:
 
     def _books(self) -> list[tuple[str, ir.Expr]]:
         on = ir.Truth(ir.Read("ghost.on", 1))
-        said: ir.Expr = ir.Boolean(False)
-        for number in range(self.tables.slots):
-            slot = ir.Literal(number, 8)
-            frame = self._slot_element("frame", self.pa_width, slot)
-            here = _and(
-                ir.Truth(self._slot_element("valid", 1, slot)),
-                _same(
-                    self._slot_element("tag", self.va_width, slot),
-                    ir.Read("ghost.page", self.va_width),
+        slot = ir.Read("ghost.slot", 8)
+        page = ir.Read("ghost.page", self.va_width)
+        frame = self._in_region(self._slot_element("frame", self.pa_width, slot))
+        said = _and(
+            _and(self._slot(slot), ir.Truth(self._slot_element("valid", 1, slot))),
+            _and(
+                _same(self._slot_element("tag", self.va_width, slot), page),
+                _and(
+                    _same(frame, ir.Read("ghost.frame", self.pa_width)),
+                    _same(self._slot_element("rights", 3, slot), ir.Read("ghost.rights", 3)),
                 ),
-            )
-            same = _and(
-                _same(self._in_region(frame), ir.Read("ghost.frame", self.pa_width)),
-                _same(self._slot_element("rights", 3, slot), ir.Read("ghost.rights", 3)),
-            )
-            said = _or(said, _and(here, same)) if number else _and(here, same)
+            ),
+        )
         turn = ir.Read("vmm.turn", 8)
         return [
             ("what is installed is what a slot says", _implies(on, said)),

@@ -83,7 +83,7 @@ def test_a_configuration_that_cannot_host_a_guest_is_bad_input(popek: Popek) -> 
 
     assert status == ExitStatus.BAD_INPUT
     assert text == ""
-    assert "error[E0912]: `classic` cannot host a guest" in errors
+    assert "error[E0915]: `classic` cannot run guests by trap-and-emulate" in errors
 
 
 def test_an_unknown_obligation_is_bad_input(popek: Popek) -> None:
