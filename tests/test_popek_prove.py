@@ -117,7 +117,7 @@ def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
     isa = load(ROOT / "isas" / "pg74" / "pg74.isa").isa
     assert isa is not None
     monitor = derive(isa, isa.configurations[0])
-    name = "resume establishes the relation, virtual mode user"
+    name = "fetch of 1, virtual mode user"
     (statement,) = [s for s in obligations(monitor, Strategy.TRAP_AND_EMULATE) if s.name == name]
 
     found = discharge(hosted(monitor), statement, skip=frozenset({name}))
