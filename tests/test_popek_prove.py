@@ -10,6 +10,7 @@ from checker.answers import Answer
 from checker.discharge import discharge
 from checker.proving import prove
 from checker.schedule import Progress
+from checker.statements import Triple
 from popek.exit_status import ExitStatus
 from popek.main import main
 from popek.proof_report import ProofReport
@@ -120,7 +121,10 @@ def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
     name = "fetch of 1, virtual mode user"
     (statement,) = [s for s in obligations(monitor, Strategy.TRAP_AND_EMULATE) if s.name == name]
 
-    found = discharge(hosted(monitor), statement, skip=frozenset({name}))
+    assert isinstance(statement, Triple)
+    each = (f"{name}: {sentence}" for sentence, _ in statement.show)
+
+    found = discharge(hosted(monitor), statement, skip=frozenset({name, *each}))
 
     assert [d.answer for d in found] == [Answer.UNKNOWN]
     report = ProofReport("", "", "", "", "", found, (), (), (), False, (), ())
