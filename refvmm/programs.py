@@ -11,6 +11,7 @@ from random import Random
 from typing import TypeAlias
 
 from refvmm.bare_machine import BareMachine
+from refvmm.derive import derive
 from refvmm.scenario import Event, Scenario, Translator, Written
 from refvmm.vm_map import bare_state
 from refvmm.vocabulary import vocabulary
@@ -65,6 +66,10 @@ class Programs:
         self.page = max(self.reset.cells.page_cells, configuration.page or 1)
         modes = dict(isa.mode.members)
         self.modes = tuple(modes[name] for name in configuration.virtual_modes)
+        in_place = {*configuration.passed, *configuration.mirrored}
+        self.fixed = {  # the guest has these, and the configuration says what they are
+            name: value for name, value in derive(isa, configuration).fixed if name in in_place
+        }
         if not self.taste.privileged:
             self.modes = self.modes[-1:]
         texts = EmittedRoutines(isa, Runtime(isa))
@@ -179,7 +184,10 @@ class _Draft:
                 self._draw(element)
 
     def _draw(self, element: Element) -> None:
-        if element.length is None:
+        fixed = self.programs.fixed.get(element.name)
+        if fixed is not None:
+            self.state.scalars[element.name] = fixed
+        elif element.length is None:
             if self.random.random() < 0.7:
                 self.state.scalars[element.name] = self._value(element)
         else:
@@ -237,10 +245,14 @@ class _Draft:
                     continue
                 if attempt < 3:
                     self._draw(element)
-                elif element.length is None:
-                    self.state.scalars[name] = element.reset
                 else:
-                    self.state.own_array(name)[:] = [element.reset] * element.length
+                    self._reset(element)
+
+    def _reset(self, element: Element) -> None:
+        if element.length is None:
+            self.state.scalars[element.name] = element.reset
+        else:
+            self.state.own_array(element.name)[:] = [element.reset] * element.length
 
     # -- memory
 
@@ -291,7 +303,7 @@ class _Draft:
                 return
             for element in self.programs.relocating:
                 if attempt == 6:
-                    scalars[element.name] = element.reset
+                    self._reset(element)
                 elif self.random.random() < 0.5:
                     self._draw(element)
             self._hold()
