@@ -216,12 +216,11 @@ class _Asking:
             found = self._recovered(statement, limit)
             if found.answer is Answer.YES:
                 return found
-        lost = frozenset(found.reason.replace(" is lost", "").replace("`", "").split(", "))
-        if lost and lost <= set(statement.excused):
-            kept = tuple(name for name in statement.elements if name not in lost)
+        if statement.excused:
+            kept = tuple(n for n in statement.elements if n not in statement.excused)
             again = self._recovered(replace(statement, elements=kept), None)
             if again.answer is Answer.YES:
-                names = ", ".join(f"`{name}`" for name in sorted(lost))
+                names = ", ".join(f"`{name}`" for name in statement.excused)
                 return replace(again, reason=f"but for {names}, which the delivery itself writes")
         if found.answer is Answer.NO:
             reason = f"a delivery may lose what is in place: {found.reason}"
@@ -249,7 +248,7 @@ class _Asking:
         conditions += [twin.truth(condition) for condition in conditions]
         conditions += combined.same_end(end, twin)
         found = self._decide(combined, statement, different, conditions, frame)
-        return replace(found, reason=limit or found.reason)
+        return replace(found, reason=limit) if limit and found.answer is Answer.YES else found
 
     # -- asking
 

@@ -279,3 +279,21 @@ def test_a_write_of_the_table_base_that_flushes_nothing_is_refuted() -> None:
 
     stale = "a change of what translation reads makes the slots stale"
     assert list(found) == [(Group.MAP, stale)]
+
+
+def test_what_a_delivery_loses_is_named() -> None:
+    answers = {
+        d.name: d
+        for _, d in proved(derived("riscv/rv32"), DIRECT, lambda s: s.group is Group.INFORMATION)
+    }
+
+    found = answers["breakpoint, virtual mode U"]
+    assert found.answer is Answer.YES
+    assert found.reason == "but for `reservation.valid`, which the delivery itself writes"
+
+
+@pytest.mark.deep
+def test_the_shadow_tables_of_rv32_have_no_obligation_open() -> None:
+    answers = [d for _, d in proved(derived("riscv/rv32"), DIRECT)]
+
+    assert {d.answer for d in answers} == {Answer.YES}
