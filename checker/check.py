@@ -11,7 +11,7 @@ from pathlib import Path
 
 from checker import verdicts
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
-from checker.claims import evaluate
+from checker.claims import compare, evaluate
 from checker.inquiry import Answered, Answers, inquire
 from checker.operand_sets import operand_sets
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
@@ -78,6 +78,9 @@ def check(
         for configuration in asked
     )
     claims = tuple(c for c in isa.claims if _asked_for(c, configurations, only, partial))
+    literature = tuple(
+        said for said in isa.literature if _asked_for(said.claim, configurations, only, partial)
+    )
     every = [c for group in classified.values() for c in group]
     return Report(
         isa=isa.name,
@@ -91,6 +94,7 @@ def check(
         ),
         configurations=reports,
         claims=evaluate(replace(isa, claims=claims), reports, classified),
+        literature=compare(replace(isa, literature=literature), reports, classified),
         facts=invariants,
         defects=tuple(answers.defects),
         notes=(*answers.notes, *_left_out(isa, claims)),

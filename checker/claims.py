@@ -8,10 +8,17 @@ found out (left out by the user, or a name that does not exist) is unknown, neve
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from checker.answers import Answer, Classification, Components
-from checker.report import ClaimReport, ConfigurationReport, VerdictKind, conjunction
+from checker.report import (
+    ClaimReport,
+    ConfigurationReport,
+    LiteratureReport,
+    VerdictKind,
+    conjunction,
+)
 from checker.verdicts import listing
 from spec.ir import Claim, EscapesClaim, InstructionClaim, Isa, Role, VerdictClaim
 
@@ -49,6 +56,20 @@ def evaluate(
     return tuple(
         ClaimReport(claim.text, *_finding(isa, claim, reports, classifications))
         for claim in isa.claims
+    )
+
+
+def compare(
+    isa: Isa,
+    configurations: Sequence[ConfigurationReport],
+    classifications: Mapping[str, Sequence[Classification]],
+) -> tuple[LiteratureReport, ...]:
+    """What others have written, held against what was found, in the description's order."""
+    claims = replace(isa, claims=tuple(said.claim for said in isa.literature))
+    found = evaluate(claims, configurations, classifications)
+    return tuple(
+        LiteratureReport(said.author, claim, said.but)
+        for said, claim in zip(isa.literature, found, strict=True)
     )
 
 

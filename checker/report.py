@@ -176,6 +176,21 @@ class ClaimReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LiteratureReport:
+    """What somebody has written, and whether it was found so; `but` is the description's word
+    on why not."""
+
+    author: str
+    claim: ClaimReport
+    but: str
+
+    @property
+    def settled(self) -> bool:
+        """Found so, or not so and the description says why."""
+        return self.claim.holds is (Answer.NO if self.but else Answer.YES)
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """What the check cost; left out of comparisons of reports."""
 
@@ -197,6 +212,7 @@ class Report:
     tool: Tool
     configurations: tuple[ConfigurationReport, ...]
     claims: tuple[ClaimReport, ...] = ()
+    literature: tuple[LiteratureReport, ...] = ()
     facts: tuple[Fact, ...] = ()  # one for each invariant: reset and every instruction keep it
     defects: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # of the run: a cache that failed, claims left out

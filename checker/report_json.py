@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from checker.answers import Components, Fact, Run, Value, Witness
 from checker.report import (
+    ClaimReport,
     ConfigurationReport,
     Escape,
     Explanation,
@@ -33,9 +34,10 @@ def to_json(report: Report) -> dict[str, JSON]:
         "source": report.source,
         "sources": _texts(report.sources),
         "configurations": [_configuration(c) for c in report.configurations],
-        "claims": [
-            {"claim": c.claim, "holds": c.holds.value, "line": c.line, "reason": c.reason}
-            for c in report.claims
+        "claims": [_claim(c) for c in report.claims],
+        "literature": [
+            {"author": said.author, **_claim(said.claim), "but": said.but}
+            for said in report.literature
         ],
         "facts": [_fact(f) for f in report.facts],
         "defects": _texts(report.defects),
@@ -59,6 +61,15 @@ def explanation_to_json(explanation: Explanation) -> dict[str, JSON]:
         "doc": explanation.doc,
         "page": explanation.page,
         "configuration": _configuration(explanation.configuration),
+    }
+
+
+def _claim(claim: ClaimReport) -> dict[str, JSON]:
+    return {
+        "claim": claim.claim,
+        "holds": claim.holds.value,
+        "line": claim.line,
+        "reason": claim.reason,
     }
 
 

@@ -9,6 +9,7 @@ from checker.report import (
     ConfigurationReport,
     Escape,
     LetterCounterexample,
+    LiteratureReport,
     Reason,
     Report,
     VerdictKind,
@@ -32,6 +33,8 @@ def render_report(report: Report, palette: Palette = PLAIN) -> str:
         parts.append(_facts("invariants", report.facts, palette))
     if report.claims:
         parts.append(_claims(report.claims, palette))
+    if report.literature:
+        parts.append(_literature(report.literature, palette))
     if report.notes:
         parts.append(_section("notes", report.notes, palette))
     if report.defects:
@@ -209,6 +212,28 @@ def _claims(claims: Sequence[ClaimReport], palette: Palette) -> str:
         lines.append(palette.paint(line, "red"))
         lines += _wrapped(reason, "    ") if reason else []
     return "\n".join(lines) + "\n"
+
+
+def _literature(literature: Sequence[LiteratureReport], palette: Palette) -> str:
+    """What agrees is counted; what does not is shown, with the description's word on it."""
+    agreeing = sum(said.claim.holds is Answer.YES for said in literature)
+    head = palette.paint("literature", "bold")
+    lines = [head + f": {agreeing} of {len(literature)} statements agree"]
+    for said in literature:
+        if said.settled and said.claim.holds is Answer.YES:
+            continue
+        line = f"{said.author}: {said.claim.claim}"
+        lines += _wrapped(line if said.settled else palette.paint(line, "red"), "  ")
+        if said.claim.holds is not Answer.YES:
+            lines += _wrapped(f"found: {said.claim.reason}", "    ")
+        lines += _wrapped(_why_not(said), "    ")
+    return "\n".join(lines) + "\n"
+
+
+def _why_not(said: LiteratureReport) -> str:
+    if said.claim.holds is Answer.YES:
+        return f"it agrees, though the description says `but`: {said.but}"
+    return f"because {said.but}" if said.but else "the description does not say why"
 
 
 def _section(title: str, texts: Iterable[str], palette: Palette) -> str:

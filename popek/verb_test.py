@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def meaning(isa: Isa) -> str:
     """A hash of the description; places, claims and titles do not count."""
-    return digest(repr(replace(isa, title="", sources=(), notes=(), claims=())))
+    return digest(repr(replace(isa, title="", sources=(), notes=(), claims=(), literature=())))
 
 
 def _bad(arguments: argparse.Namespace, code: str, message: str, note: str = "") -> ExitStatus:

@@ -81,6 +81,7 @@ class Redirect:
             invariants=tuple((text, self.expr(e)) for text, e in isa.invariants),
             configurations=(),
             claims=(),
+            literature=(),
         )
 
 

@@ -490,7 +490,17 @@ class Build(Transformer[Any, Any]):
     def virtualize(self, c: list[Any]) -> syntax.Virtualize:
         return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(c))
 
-    def claim_property(self, c: list[Any]) -> syntax.ClaimProperty:
+    def claim(
+        self, c: list[syntax.ClaimProperty | syntax.ClaimEscapes]
+    ) -> syntax.ClaimProperty | syntax.ClaimEscapes:
+        return c[0]
+
+    def literature(self, c: list[Any]) -> syntax.Literature:
+        author, claim, but = c
+        why = "" if but is None else _string(but)
+        return syntax.Literature(_string(author), claim, why, span=self._span(c))
+
+    def said_property(self, c: list[Any]) -> syntax.ClaimProperty:
         subject, operands, verdict, negated, name, *components, configuration = c
         return syntax.ClaimProperty(
             str(subject),
@@ -503,13 +513,13 @@ class Build(Transformer[Any, Any]):
             span=self._span(c),
         )
 
-    def claim_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
+    def said_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
         name, _, include, *instructions = c
         return syntax.ClaimEscapes(
             str(name), _strings(instructions), include is None, span=self._span(c)
         )
 
-    def claim_no_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
+    def said_no_escapes(self, c: list[Any]) -> syntax.ClaimEscapes:
         return syntax.ClaimEscapes(str(c[0]), (), True, span=self._span(c))
 
 

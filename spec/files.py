@@ -128,7 +128,7 @@ class Files:
                     raise reject("E0505", f"there is no {kind} `{name}` to remove", item.span)
             case syntax.Replace(declaration):
                 self._replace(declaration)
-            case syntax.ClaimProperty() | syntax.ClaimEscapes():
+            case syntax.ClaimProperty() | syntax.ClaimEscapes() | syntax.Literature():
                 if not base:
                     self.declarations.append(item)
             case syntax.Instruction():
@@ -152,6 +152,8 @@ class Files:
                 return type(declaration).__name__.lower(), ""
             case syntax.ClaimProperty() | syntax.ClaimEscapes():
                 return "claim", ""
+            case syntax.Literature():
+                return "literature", ""
             case syntax.Instruction():
                 return "instruction", declaration.name or ""
             case _:

@@ -735,6 +735,15 @@ Claim: TypeAlias = InstructionClaim | VerdictClaim | EscapesClaim
 
 
 @dataclass(frozen=True, slots=True)
+class Literature:
+    """`literature "AUTHOR" claim ... [but "WHY"]`: what was written, and why we find otherwise."""
+
+    author: str
+    claim: Claim
+    but: str  # empty: we should find the same
+
+
+@dataclass(frozen=True, slots=True)
 class Isa:
     """A description, checked and typed."""
 
@@ -758,3 +767,4 @@ class Isa:
     invariants: tuple[tuple[str, Expr], ...]  # text as written; hold in every reachable state
     configurations: tuple[Configuration, ...]
     claims: tuple[Claim, ...]
+    literature: tuple[Literature, ...] = ()

@@ -253,11 +253,17 @@ class _Loader:
                         raise reject("E0301", f"`{node.name}` is declared twice", node.span)
                     configurations[node.name] = configure.configuration(node)
         claims: list[ir.Claim] = []
+        literature: list[ir.Literature] = []
         if not self.globals.failed:
             for node in of(syntax.ClaimProperty, syntax.ClaimEscapes):
                 if isinstance(node, syntax.ClaimProperty | syntax.ClaimEscapes):
                     with known.collecting():
                         claims.append(configure.claim(node, configurations, instructions))
+            for node in of(syntax.Literature):
+                if isinstance(node, syntax.Literature):
+                    with known.collecting():
+                        claim = configure.claim(node.claim, configurations, instructions)
+                        literature.append(ir.Literature(node.author, claim, node.but))
         mode, pc, memory = known.mode, known.pc, known.memory
         if self.globals.failed or not (translate and undecodable and mode and pc and memory):
             return None
@@ -287,6 +293,7 @@ class _Loader:
             tuple(invariants),
             tuple(configurations.values()),
             tuple(claims),
+            tuple(literature),
         )
 
     def _body(

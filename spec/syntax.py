@@ -588,6 +588,15 @@ class ClaimEscapes(_Node):
     exactly: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Literature(_Node):
+    """What somebody has written: a claim that need not hold; `but` is why it does not."""
+
+    author: str
+    claim: ClaimProperty | ClaimEscapes
+    but: str  # empty if it should hold
+
+
 Declaration: TypeAlias = (
     TypeDef
     | Enum
@@ -612,6 +621,7 @@ Declaration: TypeAlias = (
     | Virtualize
     | ClaimProperty
     | ClaimEscapes
+    | Literature
 )
 Item: TypeAlias = Title | Extends | Include | Remark | Param | When | Remove | Replace | Declaration
 

@@ -16,6 +16,7 @@ from checker.report import (
     ConfigurationReport,
     Escape,
     InstructionReport,
+    LiteratureReport,
     Reason,
     Report,
     Tool,
@@ -117,5 +118,25 @@ SAMPLE = Report(
     claims=(
         ClaimReport("claim ADD innocuous", Answer.YES, 3, ""),
         ClaimReport("claim classic virtualizable", Answer.NO, 7, "MOVE from SR escapes"),
+    ),
+    literature=(
+        LiteratureReport(
+            "Adams 1980",
+            ClaimReport(
+                "classic escapes MOVE from SR", Answer.YES, 8, "what escapes: MOVE from SR"
+            ),
+            "",
+        ),
+        LiteratureReport(
+            "Baker 1981",
+            ClaimReport("classic hybrid", Answer.NO, 9, "the configured verdict is no"),
+            "it leaves the interrupt mask out",
+        ),
+        LiteratureReport(
+            "Clark 1982", ClaimReport("ADD privileged", Answer.NO, 10, "it is not privileged"), ""
+        ),
+        LiteratureReport(
+            "Davis 1983", ClaimReport("ADD innocuous", Answer.YES, 11, ""), "it was misread"
+        ),
     ),
 )

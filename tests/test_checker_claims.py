@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 
 from checker.answers import Answer, Classification, Fact
-from checker.claims import evaluate
+from checker.claims import compare, evaluate
 from checker.report import ClaimReport, ConfigurationReport
 from checker.rows import merge
 from checker.verdicts import verdicts
-from spec.ir import Claim, Element, EscapesClaim, InstructionClaim, Role, VerdictClaim
+from spec.ir import Claim, Element, EscapesClaim, InstructionClaim, Literature, Role, VerdictClaim
 from tests.classified import NO, UNKNOWN, YES, classified, csr, on, privileged
 from tests.small_machine import SMALL
 
@@ -62,6 +62,32 @@ def about(
     return InstructionClaim(
         instruction, operands, configuration, negated, property, components, text, 7
     )
+
+
+@pytest.mark.parametrize(
+    ("negated", "but", "settled"),
+    [(False, "", True), (True, "", False), (True, "why", True), (False, "why", False)],
+)
+def test_what_was_written_is_settled_if_it_agrees_or_the_difference_is_explained(
+    negated: bool, but: str, settled: bool
+) -> None:
+    said = Literature("Goldberg 1973", about("LPSW", "privileged", negated=negated), but)
+
+    (found,) = compare(replace(ISA, literature=(said,)), [], {"classic": [privileged("LPSW")]})
+
+    assert (found.author, found.but) == ("Goldberg 1973", but)
+    assert found.claim.holds is (NO if negated else YES)
+    assert found.settled is settled
+
+
+def test_what_was_written_of_something_undecided_is_not_settled() -> None:
+    said = Literature("Goldberg 1973", about("LPSW", "privileged"), "")
+    undecided = classified("LPSW", privileged=UNKNOWN)
+
+    for but in ("", "why"):
+        isa = replace(ISA, literature=(replace(said, but=but),))
+        (found,) = compare(isa, [], {"classic": [undecided]})
+        assert not found.settled
 
 
 def test_a_claim_is_reported_with_its_text_and_line() -> None:

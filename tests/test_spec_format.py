@@ -48,6 +48,7 @@ SNIPPETS = [
     "virtualize paged{supervisor,user as user page 2^12 monitor 0x40_1000\ninstall(va,pa,rights,slot){pstore(at(va),pa)\nT[slot]=rights}remove(va,\nslot){}compose R=monitor.base}",
     'claim CSRRW[mstatus]not privileged in msu\nclaim "MOVE from SR" control_sensitive on mode,satp.MODE',
     'claim classic letter not virtualizable\nclaim classic escapes include SGDT,"MOVE x"\nclaim classic no escapes',
+    'literature "G 1973" says classic not hybrid but "why"\nliterature"B"says LPSW privileged',
 ]
 
 

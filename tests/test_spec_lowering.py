@@ -362,14 +362,15 @@ def test_a_description_extends_another(tmp_path: Path) -> None:
         "param WIDE = false\nwhen WIDE { register wide : bits(8) } else { register thin : bits(8) }\n"
         'family (op, v) \n | ONE "one" : 8\'h01, 16\'d1\n | TWO : "00000010", A + 1\n'
         'instruction = op asm "{name}" { K = v }\n'
-        "virtualize c { supervisor, user as user shadow rest }\nclaim ONE privileged\n"
+        'virtualize c { supervisor, user as user shadow rest }\nclaim ONE privileged\nliterature "A" says c hybrid\n'
     )
     write(tmp_path, base, "base.isa")
     text = (
         'isa "More"\nextends "base.isa" with WIDE = true\nremove instruction TWO\n'
         'replace instruction ONE = 8\'h03 asm "uno" { A = 1 }\ninclude "part.isa"\n'
     )
-    write(tmp_path, 'note "n"\nclaim ONE innocuous\n', "part.isa")
+    said = 'literature "B 1975" says c not hybrid but "T"\nliterature "C" says ONE innocuous\n'
+    write(tmp_path, 'note "n"\nclaim ONE innocuous\n' + said, "part.isa")
 
     isa = load(write(tmp_path, text)).isa
 
@@ -378,6 +379,10 @@ def test_a_description_extends_another(tmp_path: Path) -> None:
     assert [(i.name, i.assembly) for i in isa.instructions] == [("ONE", "uno")]
     assert "wide" in {e.name for e in isa.elements}
     assert [c.text for c in isa.claims] == ["ONE innocuous"]
+    assert [(s.author, s.claim.text, s.but) for s in isa.literature] == [
+        ("B 1975", "c not hybrid", "T"),
+        ("C", "ONE innocuous", ""),
+    ]
     assert [c.name for c in isa.configurations] == ["c"]
 
 
