@@ -217,7 +217,7 @@ class _BlockWriter:
             if emitter.stopped():
                 break
             going = self._instruction(fetched.decoded, going)
-        code = compile_code(emitter, body, self.translator.runtime.names(), self.rounds)
+        code = compile_code(emitter, body, self.rounds).bind(self.translator.runtime.names())
         steps = [1, *(e.steps for e in emitter.exits), *(r.steps for r in self.rounds)]
         times = {emitter.entry(name) for name in self.translator.scalar_times}
         return Block(code, max(steps), not times.isdisjoint(code.variables))

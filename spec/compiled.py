@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import cast
 
 from spec.emit import Emitter
@@ -26,6 +27,21 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Unbound:
+    """What becomes `Code` in the surroundings of a machine; any number of machines may share it."""
+
+    compiled: CodeType
+    source: str
+    variables: frozenset[str]
+
+    def bind(self, names: dict[str, object]) -> Code:
+        """The function, with `names` as its global ones."""
+        space = dict(names)
+        exec(self.compiled, space)
+        return Code(cast(Callable[..., int], space["code"]), self.source, self.variables)
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """A place where the code goes back to its beginning after `steps` steps."""
 
@@ -37,16 +53,12 @@ class Round:
 def compile_code(
     emitter: Emitter,
     body: list[Node],
-    names: dict[str, object],
     rounds: Sequence[Round] = (),
     parameters: Sequence[str] = (),
-) -> Code:
-    """Make the function, with `names` as its global ones."""
+) -> Unbound:
+    """Make the function, but for its global names."""
     source, variables = _source(emitter, body, rounds, parameters)
-    space = dict(names)
-    exec(compile(source, "<emitted>", "exec"), space)
-    run = cast(Callable[..., int], space["code"])
-    return Code(run, source, variables)
+    return Unbound(compile(source, "<emitted>", "exec"), source, variables)
 
 
 def _source(

@@ -6,13 +6,16 @@ say nothing about accesses.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from spec.compiled import Code, compile_code
+from spec.compiled import Code, Unbound, compile_code
 from spec.emit import Emitter
 from spec.folding import Truth, Value
 from spec.ir import Block, Expr, Instruction, Isa, Local, TrapClass
 from spec.outcome import Accesses, Outcome, Retired, Trapped
 from spec.runtime import Runtime
+from spec.shared_code import SharedCode
 from spec.state import MachineState
+
+_SHARED = SharedCode()
 
 
 def emit_phase(
@@ -47,15 +50,23 @@ def emit_routine(
 
     What it gives is the value of `result` at the end, unless it traps or waits.
     """
-    emitter = Emitter(isa, constants, chooses)
-    frame = _frame(emitter, parameters)
-    body = emitter.out
-    emit_phase(emitter, frame, lambda: emitter.run(block))
-    if not emitter.stopped() and result is not None:
-        emitter.give(result)
-    elif not emitter.stopped():
-        emitter.leave_block(1)
-    return compile_code(emitter, body, names, (), _numbered(parameters))
+    parameters = tuple(parameters)
+
+    def make() -> Unbound:
+        emitter = Emitter(isa, constants, chooses)
+        frame = _frame(emitter, parameters)
+        body = emitter.out
+        emit_phase(emitter, frame, lambda: emitter.run(block))
+        if not emitter.stopped() and result is not None:
+            emitter.give(result)
+        elif not emitter.stopped():
+            emitter.leave_block(1)
+        return compile_code(emitter, body, (), _numbered(parameters))
+
+    if constants:
+        return make().bind(names)
+    what = "routine", block, parameters, chooses, result
+    return _SHARED.get(isa, what, make).bind(names)
 
 
 def emit_instruction(isa: Isa, names: dict[str, object], instruction: Instruction) -> Code:
@@ -63,17 +74,22 @@ def emit_instruction(isa: Isa, names: dict[str, object], instruction: Instructio
     (pc,) = [e for e in isa.elements if e.name == isa.pc]
     parameters = [Local(field.name, field.width) for field in instruction.fields]
     parameters.append(Local("next", pc.width))
-    emitter = Emitter(isa, {})
-    frame = _frame(emitter, parameters)
-    following = frame["next"]
-    assert not isinstance(following, bool)
-    emitter.path.scalars[emitter.resume] = following
-    body = emitter.out
-    emit_phase(emitter, frame, lambda: emitter.run(instruction.body))
-    if not emitter.stopped():
-        emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
-        emitter.leave_block(1)
-    return compile_code(emitter, body, names, (), _numbered(parameters))
+
+    def make() -> Unbound:
+        emitter = Emitter(isa, {})
+        frame = _frame(emitter, parameters)
+        following = frame["next"]
+        assert not isinstance(following, bool)
+        emitter.path.scalars[emitter.resume] = following
+        body = emitter.out
+        emit_phase(emitter, frame, lambda: emitter.run(instruction.body))
+        if not emitter.stopped():
+            emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
+            emitter.leave_block(1)
+        return compile_code(emitter, body, (), _numbered(parameters))
+
+    what = "instruction", instruction.body, tuple(parameters)
+    return _SHARED.get(isa, what, make).bind(names)
 
 
 def _frame(emitter: Emitter, parameters: Sequence[Local]) -> dict[str, Value | Truth]:
@@ -116,7 +132,8 @@ class EmittedEngine:
         if not emitter.stopped():
             emitter.path.scalars[isa.pc] = emitter.scalar(emitter.path, emitter.resume)
             emitter.leave_block(1)
-        return self._run(compile_code(emitter, body, self.runtime.names()), state, choices)
+        code = compile_code(emitter, body).bind(self.runtime.names())
+        return self._run(code, state, choices)
 
     def _run(self, code: Code, state: MachineState, choices: Sequence[int]) -> Outcome:
         post = state.copy()

@@ -229,8 +229,11 @@ class Storing(Folding):
         for element in _keys([path.scalars for path in paths]):
             values: list[Value | Truth] = []
             for nodes, path in ends:
-                self.go(path, nodes)
-                values.append(self.scalar(path, element))
+                value = path.scalars.get(element)
+                if value is None:
+                    self.go(path, nodes)
+                    value = self.scalar(path, element)
+                values.append(value)
             merged.scalars[element] = self._merged(ends, values, condition)
         for element in _keys([path.arrays for path in paths]):
             merged.arrays[element] = self._merged_array(ends, element, condition)
@@ -247,8 +250,13 @@ class Storing(Folding):
         values: Sequence[Value | Truth],
         condition: str | None,
     ) -> Value | Truth:
-        if all(type(value) is type(values[0]) and value == values[0] for value in values):
-            return values[0]
+        first, *others = values
+        kind = type(first)
+        for value in others:
+            if value is not first and (type(value) is not kind or value != first):
+                break
+        else:
+            return first
         name = self.fresh(max(self.limit(value) for value in values))
         for (out, _), value in zip(ends, values, strict=True):
             out.append(Let(name, str(value), movable=False))
@@ -284,8 +292,11 @@ class Storing(Folding):
 
 def _agreed(mappings: Sequence[dict[str, T]]) -> dict[str, T]:
     """The items that all have."""
-    first, *others = mappings
-    return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
+    agreed, *others = mappings
+    for other in others:
+        get = other.get
+        agreed = {key: value for key, value in agreed.items() if get(key) == value}
+    return agreed
 
 
 def _keys(mappings: Sequence[Mapping[K, object]]) -> list[K]:

@@ -156,18 +156,24 @@ def free(nodes: list[Node]) -> set[str]:
     return set(_uses(nodes)) - assigned
 
 
-def _nodes(nodes: list[Node]) -> Iterator[Node]:
+def _nodes(nodes: list[Node]) -> list[Node]:
     """All nodes, inner ones included, in order."""
+    found: list[Node] = []
+    _gather(nodes, found)
+    return found
+
+
+def _gather(nodes: list[Node], found: list[Node]) -> None:
     for node in nodes:
-        yield node
+        found.append(node)
         match node:
-            case Branch(_, then, orelse):
-                yield from _nodes(then)
-                yield from _nodes(orelse)
-            case Region(body) | Leave(body) | Routine(_, body):
-                yield from _nodes(body)
             case Let() | Load() | Do() | Try() | Save() | Break():
                 pass
+            case Branch(_, then, orelse):
+                _gather(then, found)
+                _gather(orelse, found)
+            case Region(body) | Leave(body) | Routine(_, body):
+                _gather(body, found)
             case _:
                 assert_never(node)
 
