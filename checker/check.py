@@ -6,13 +6,13 @@ Importing this loads no solver; with a full cache, calling it does not either.
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from checker import verdicts
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
 from checker.claims import compare, evaluate
-from checker.inquiry import Answered, Answers, inquire
+from checker.inquiry import Answered, Answers, Inquiry, inquire
 from checker.operand_sets import operand_sets
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question
 from checker.report import (
@@ -56,15 +56,60 @@ def check(
     directory; None keeps nothing. On KeyboardInterrupt the workers are stopped, what was found is
     kept, and it is raised again.
     """
+    asked = Asked(isa, source, configurations, only)
+    (report,) = check_all([asked], jobs=jobs, timeout=timeout, cache=cache, progress=progress)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one description; see `check`."""
+
+    isa: Isa
+    source: str = ""
+    configurations: Sequence[str] | None = None
+    only: Sequence[str] | None = None
+
+    @property
+    def chosen(self) -> list[Configuration]:
+        names = self.configurations
+        return [c for c in self.isa.configurations if names is None or c.name in names]
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        return [i for i in self.isa.instructions if self.only is None or i.name in self.only]
+
+    @property
+    def partial(self) -> bool:
+        return len(self.instructions) < len(self.isa.instructions)
+
+
+def check_all(
+    everything: Sequence[Asked],
+    *,
+    jobs: int = JOBS,
+    timeout: float = TIMEOUT,
+    cache: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Report, ...]:
+    """`check` of several descriptions at once: no worker is idle while any has a question left."""
     started = time.perf_counter()
-    asked = [c for c in isa.configurations if configurations is None or c.name in configurations]
-    chosen = [i for i in isa.instructions if only is None or i.name in only]
-    partial = len(chosen) < len(isa.instructions)
-    questions = _questions(isa, asked, chosen, partial)
-    answers = inquire(isa, questions, jobs=jobs, timeout=timeout, cache=cache, progress=progress)
+    inquiries = [Inquiry(asked.isa, _questions(asked)) for asked in everything]
+    found = inquire(inquiries, jobs=jobs, timeout=timeout, cache=cache, progress=progress)
+    seconds = time.perf_counter() - started
+    return tuple(
+        _report(asked, inquiry.questions, answers, seconds)
+        for asked, inquiry, answers in zip(everything, inquiries, found, strict=True)
+    )
+
+
+def _report(
+    asked: Asked, questions: Sequence[Question], answers: Answers, seconds: float
+) -> Report:
+    isa, partial = asked.isa, asked.partial
     invariants = _invariants(questions, answers.results)
-    classified = {c.name: _classifications(answers.results, c.name) for c in asked}
-    known = {c.name: _cached(questions, answers, c.name) for c in asked}
+    classified = {c.name: _classifications(answers.results, c.name) for c in asked.chosen}
+    known = {c.name: _cached(questions, answers, c.name) for c in asked.chosen}
     reports = tuple(
         _configuration(
             isa,
@@ -75,17 +120,15 @@ def check(
             invariants,
             partial,
         )
-        for configuration in asked
+        for configuration in asked.chosen
     )
-    claims = tuple(c for c in isa.claims if _asked_for(c, configurations, only, partial))
-    literature = tuple(
-        said for said in isa.literature if _asked_for(said.claim, configurations, only, partial)
-    )
+    claims = tuple(claim for claim in isa.claims if _is_about(asked, claim))
+    literature = tuple(said for said in isa.literature if _is_about(asked, said.claim))
     every = [c for group in classified.values() for c in group]
     return Report(
         isa=isa.name,
         title=isa.title,
-        source=source,
+        source=asked.source,
         sources=isa.sources,
         tool=Tool(
             popek=installed_version("popek"),
@@ -100,7 +143,7 @@ def check(
         notes=(*answers.notes, *_left_out(isa, claims)),
         description_notes=isa.notes,
         timing=Timing(
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             solver_seconds=sum(c.solver_seconds for c in every),
             solver_calls=sum(c.solver_calls for c in every),
             classified=len(every),
@@ -140,22 +183,17 @@ def explain_data(
 # --------------------------------------------------------------------------- questions
 
 
-def _questions(
-    isa: Isa,
-    configurations: Sequence[Configuration],
-    instructions: Sequence[Instruction],
-    partial: bool,
-) -> list[Question]:
+def _questions(asked: Asked) -> list[Question]:
     questions: list[Question] = []
-    if not partial:
-        questions += [FactsOf(configuration) for configuration in configurations]
+    if not asked.partial:
+        questions += [FactsOf(configuration) for configuration in asked.chosen]
         questions.append(InvariantsOf(None))
-        questions += [InvariantsOf(instruction) for instruction in instructions]
+        questions += [InvariantsOf(instruction) for instruction in asked.instructions]
     questions += [
         ClassesOf(configuration, instruction, operands)
-        for instruction in instructions
-        for operands in operand_sets(isa, instruction)
-        for configuration in configurations
+        for instruction in asked.instructions
+        for operands in operand_sets(asked.isa, instruction)
+        for configuration in asked.chosen
     ]
     return questions
 
@@ -325,19 +363,14 @@ def _assumptions(
 # --------------------------------------------------------------------------- claims
 
 
-def _asked_for(
-    claim: Claim,
-    configurations: Sequence[str] | None,
-    instructions: Sequence[str] | None,
-    partial: bool,
-) -> bool:
+def _is_about(asked: Asked, claim: Claim) -> bool:
     """Whether the user asked for what the claim is about; names that do not exist are kept."""
-    name = claim.configuration
-    if configurations is not None and name is not None and name not in configurations:
+    name, only = claim.configuration, asked.only
+    if asked.configurations is not None and name is not None and name not in asked.configurations:
         return False
     if isinstance(claim, InstructionClaim):
-        return instructions is None or claim.instruction in instructions
-    return not partial
+        return only is None or claim.instruction in only
+    return not asked.partial
 
 
 def _left_out(isa: Isa, claims: Sequence[Claim]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from checker.answers import (
 )
 from checker.cache import Cache
 from checker.meaning import Meanings
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Question, Setting
 from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
 from spec.ir import Isa, Role
 
@@ -31,6 +31,14 @@ It also folds, replays and lessens witnesses, perhaps on a busy machine.
 Answered: TypeAlias = Classification | tuple[Fact, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Questions about one description."""
+
+    isa: Isa
+    questions: Sequence[Question]
+
+
 @dataclass(slots=True)
 class Answers:
     """One answer for each question, in their order, and how they were come by."""
@@ -42,48 +50,53 @@ class Answers:
 
 
 def inquire(
-    isa: Isa,
-    questions: Sequence[Question],
+    inquiries: Sequence[Inquiry],
     *,
     jobs: int,
     timeout: float,
     cache: Path | None,
     progress: Callable[[Progress], None] | None = None,
-) -> Answers:
-    """Answers to all questions; `timeout` is in seconds and for one obligation.
+) -> list[Answers]:
+    """Answers to all questions of each inquiry; `timeout` is in seconds and for one obligation.
 
-    What is found is kept at once, so an interrupted inquiry has lost nothing but what was under
-    way.
+    The same workers serve all inquiries. What is found is kept at once, so an interrupted run
+    has lost nothing but what was under way.
     """
-    answers = Answers([() for _ in questions])
+    found = [Answers([() for _ in inquiry.questions]) for inquiry in inquiries]
     store = Cache(cache)
     try:
-        keys = _keys(isa, questions)
-        known = store.get(keys)
-        unknown = []
-        for place, (question, key) in enumerate(zip(questions, keys, strict=True)):
-            if key in known:
-                answers.results[place] = _named(question, known[key])
-                answers.cached.add(place)
-            else:
-                unknown.append(place)
-        tasks = [_task(questions[place]) for place in unknown]
-        setting = Setting(isa, round(timeout * 1000))
+        keys = [_keys(inquiry.isa, inquiry.questions) for inquiry in inquiries]
+        known = store.get([key for group in keys for key in group])
+        unknown: list[tuple[int, int]] = []  # places of an inquiry, and of a question in it
+        tasks = []
+        for number, inquiry in enumerate(inquiries):
+            for place, question in enumerate(inquiry.questions):
+                key = keys[number][place]
+                if key in known:
+                    found[number].results[place] = _named(question, known[key])
+                    found[number].cached.add(place)
+                else:
+                    unknown.append((number, place))
+                    tasks.append(_task(number, question))
+        setting = Setting(tuple(i.isa for i in inquiries), round(timeout * 1000))
         with closing(
             run(WORK, setting, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
         ) as results:
             for result in results:
-                place = unknown[result.index]
-                answer, defect = _answer(isa, questions[place], result)
-                answers.results[place] = answer
-                answers.defects += defect
+                number, place = unknown[result.index]
+                question = inquiries[number].questions[place]
+                answer, defect = _answer(inquiries[number].isa, question, result)
+                found[number].results[place] = answer
+                found[number].defects += defect
                 if not defect and _lasting(result, answer):
-                    store.put(keys[place], answer)
+                    store.put(keys[number][place], answer)
     finally:
         store.close()
-        answers.notes += store.notes
-    answers.results = _in_order(isa, answers.results)
-    return answers
+        for answers in found:
+            answers.notes += store.notes
+    for inquiry, answers in zip(inquiries, found, strict=True):
+        answers.results = _in_order(inquiry.isa, answers.results)
+    return found
 
 
 def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
@@ -102,12 +115,13 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
     return keys
 
 
-def _task(question: Question) -> Task:
+def _task(isa: int, question: Question) -> Task:
+    posed = Posed(isa, question)
     match question:
         case ClassesOf(_, instruction, operands):
-            return Task(question.name, question, (instruction.name, operands))
+            return Task(question.name, posed, (isa, instruction.name, operands))
         case FactsOf() | InvariantsOf():
-            return Task(question.name, question)
+            return Task(question.name, posed)
         case _:
             assert_never(question)
 

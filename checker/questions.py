@@ -53,5 +53,13 @@ Question: TypeAlias = ClassesOf | FactsOf | InvariantsOf
 class Setting:
     """What all questions of a run share."""
 
-    isa: Isa
+    isas: tuple[Isa, ...]
     timeout_ms: int  # of one obligation
+
+
+@dataclass(frozen=True, slots=True)
+class Posed:
+    """A question about one of the setting's descriptions."""
+
+    isa: int  # its place there
+    question: Question

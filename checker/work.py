@@ -7,15 +7,15 @@ from checker.answers import Classification, Fact
 from checker.classify import classify
 from checker.efficiency import check_configuration
 from checker.invariants import check_invariants
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Setting
 
 
 def answer(
-    setting: Setting, question: Question, skip: frozenset[str], announce: Callable[[str], None]
+    setting: Setting, posed: Posed, skip: frozenset[str], announce: Callable[[str], None]
 ) -> Classification | tuple[Fact, ...]:
     """What `checker.schedule` calls for each task."""
-    isa, timeout_ms = setting.isa, setting.timeout_ms
-    match question:
+    isa, timeout_ms = setting.isas[posed.isa], setting.timeout_ms
+    match posed.question:
         case ClassesOf(configuration, instruction, operands):
             return classify(
                 isa,
@@ -35,4 +35,4 @@ def answer(
                 isa, instruction, timeout_ms=timeout_ms, skip=skip, announce=announce
             )
         case _:
-            assert_never(question)
+            assert_never(posed.question)

@@ -1,43 +1,45 @@
-"""A check that is not known yet: load the description, ask the checker, keep the report."""
+"""Checks: recalled where nothing has changed, else asked of the checker, all at once, and kept."""
 
 import argparse
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from checker.check import check
-from checker.recall import keep
+from checker.recall import recall
 from checker.report import Report
-from popek.console import Progress
 from popek.exit_status import ExitStatus
-from popek.judgement import judge
-from popek.messages import show
-from popek.selection import selection
+from popek.library import locate
+from popek.messages import show, unknown_description
 from popek.solving import cache_of
-from popek.verb_check import recall_options
-from spec.load_cache import load_cached
+
+Result: TypeAlias = tuple[Report | None, ExitStatus]
 
 
-def ask(name: str, path: Path, arguments: argparse.Namespace) -> tuple[Report | None, ExitStatus]:
-    """The report of the description at `path`, None if it is bad input; messages are shown."""
-    cache = cache_of(arguments)
-    loaded = load_cached(str(path), cache)
-    show(loaded.diagnostics, arguments.color, loaded.texts)
-    if loaded.isa is None:
-        return None, ExitStatus.BAD_INPUT
-    chosen = selection(loaded.isa, arguments.only, arguments.config, arguments.color)
-    if chosen is None:
-        return None, ExitStatus.BAD_INPUT
-    with Progress() as progress:
-        report = check(
-            loaded.isa,
-            source=name,
-            configurations=chosen.configurations or None,
-            only=chosen.instructions or None,
-            jobs=arguments.jobs,
-            timeout=arguments.timeout,
-            cache=cache,
-            progress=lambda at: progress.show(at.done, at.total, " ".join(at.current)),
-        )
-    status = judge(report, loaded.isa.claims)
-    options = recall_options(arguments)
-    keep(cache, str(path), options, report, loaded.diagnostics, loaded.texts, int(status))
-    return report, status
+def check_named(names: Sequence[str], arguments: argparse.Namespace) -> list[Result]:
+    """A report for each name, None where it is bad input; all messages are shown."""
+    results: dict[str, Result] = {}
+    unknown: list[tuple[str, Path]] = []
+    for name in dict.fromkeys(names):
+        path = locate(name)
+        if path is None:
+            show((unknown_description(name),), arguments.color)
+            results[name] = None, ExitStatus.BAD_INPUT
+            continue
+        known = recall(cache_of(arguments), str(path), recall_options(arguments))
+        if known is None:
+            unknown.append((name, path))
+            continue
+        show(known.diagnostics, arguments.color)
+        results[name] = known.report, ExitStatus(known.status)
+    if unknown:
+        inquiry = importlib.import_module("popek.inquiry")  # lazily: most checks change nothing
+        results |= inquiry.ask(unknown, arguments)
+    return [results[name] for name in names]
+
+
+def recall_options(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What besides the description decides about a report."""
+    only = (f"only={name.casefold()}" for name in sorted(set(arguments.only)))
+    configurations = (f"config={name.casefold()}" for name in sorted(set(arguments.config)))
+    return (*only, *configurations)

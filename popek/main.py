@@ -30,6 +30,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek test ISA                   try to tell it from the bare machine, by random programs
   popek prove ISA                  prove the derived monitor right for all programs
   popek list                       the bundled descriptions
+  popek verdicts                   the verdicts of all of them, beside the literature's
 
 ISA is a file (`my.isa`) or a bundled description (`riscv/rv32`, or `rv32` where that is clear).
 
@@ -55,6 +56,7 @@ VERBS = {
     "test": "popek.verb_test",
     "prove": "popek.verb_prove",
     "list": "popek.verb_list",
+    "verdicts": "popek.verb_verdicts",
 }
 
 

@@ -7,19 +7,15 @@ the classes of all instructions, a witness for each escape, and the description'
 """
 
 import argparse
-import importlib
 import sys
 
-from checker.recall import recall
-from checker.report import Report
+from popek.asking import check_named
 from popek.console import palette_for
-from popek.exit_status import ExitStatus, worst
-from popek.library import locate
-from popek.messages import show, unknown_description
+from popek.exit_status import worst
 from popek.options import add_color, add_format, add_isa
 from popek.render_json import render_json
 from popek.render_report import render_report
-from popek.solving import add_solving, cache_of
+from popek.solving import add_solving
 
 EPILOG = """\
 exit status: 0 every claim holds (and, where a configuration has no claim about its verdict, the
@@ -48,39 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    statuses: list[ExitStatus] = []
-    reports: list[Report] = []
-    for name in arguments.isas:
-        report, status = _checked(name, arguments)
-        statuses.append(status)
-        if report is None:
-            continue
-        reports.append(report)
-        if arguments.format == "text":
-            text = render_report(report, palette_for(sys.stdout, arguments.color))
-            sys.stdout.write(("\n" if len(reports) > 1 else "") + text)
+    results = check_named(arguments.isas, arguments)
+    reports = [report for report, _ in results if report is not None]
     if arguments.format == "json" and reports:
         sys.stdout.write(render_json(reports))
-    return worst(statuses)
-
-
-def _checked(name: str, arguments: argparse.Namespace) -> tuple[Report | None, ExitStatus]:
-    """The report of one description, None if it is bad input; all messages are shown."""
-    path = locate(name)
-    if path is None:
-        show((unknown_description(name),), arguments.color)
-        return None, ExitStatus.BAD_INPUT
-    known = recall(cache_of(arguments), str(path), recall_options(arguments))
-    if known is not None:
-        show(known.diagnostics, arguments.color)
-        return known.report, ExitStatus(known.status)
-    asking = importlib.import_module("popek.asking")  # lazily: most checks change nothing
-    result: tuple[Report | None, ExitStatus] = asking.ask(name, path, arguments)
-    return result
-
-
-def recall_options(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """What besides the description decides about a report."""
-    only = (f"only={name.casefold()}" for name in sorted(set(arguments.only)))
-    configurations = (f"config={name.casefold()}" for name in sorted(set(arguments.config)))
-    return (*only, *configurations)
+    else:
+        palette = palette_for(sys.stdout, arguments.color)
+        sys.stdout.write("\n".join(render_report(report, palette) for report in reports))
+    return worst(status for _, status in results)

@@ -12,9 +12,9 @@ import pytest
 
 from checker import inquiry
 from checker.answers import Answer, Classification, Fact, OperandSet, Traps
-from checker.check import check, explain_data
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Question, Setting
-from checker.report import VerdictKind
+from checker.check import Asked, check, check_all, explain_data
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Setting
+from checker.report import Report, Timing, VerdictKind
 from checker.report_json import explanation_to_json, to_json
 from checker.schedule import Done, Progress
 from spec.ir import Configuration, EscapesClaim, InstructionClaim, Isa, Literal, VerdictClaim
@@ -42,11 +42,11 @@ ESCAPE = witness("escape", "control", ("mode",))
 
 
 def work(
-    setting: Setting, question: Question, skip: frozenset[str], announce: Callable[[str], None]
+    setting: Setting, posed: Posed, skip: frozenset[str], announce: Callable[[str], None]
 ) -> Classification | tuple[Fact, ...]:
     """Answers made up for the small machine: JUMP escapes, SLOW never ends, BROKEN raises."""
-    announce(question.name)
-    match question:
+    announce(posed.question.name)
+    match posed.question:
         case FactsOf():
             return (EFFICIENT, SATISFIABLE)
         case InvariantsOf():
@@ -64,7 +64,7 @@ def work(
                         **different,
                     )
                 case "SLOW":
-                    if question.name not in skip:
+                    if posed.question.name not in skip:
                         time.sleep(60)
                     return classified("SLOW", escape=UNKNOWN, **different)
                 case "BROKEN":
@@ -121,6 +121,7 @@ def test_a_question_out_of_time_makes_the_verdict_unknown_and_is_not_kept(
         verdict = report.configurations[0].verdict(VerdictKind.CONFIGURED, 1)
         assert verdict.answer is UNKNOWN
         assert [r.instruction for r in verdict.reasons] == ["SLOW"]
+        assert report.all_defects == ()
     assert second.timing.cached == second.timing.classified - 1
 
 
@@ -140,9 +141,9 @@ def test_components_stand_in_the_order_of_their_declarations(
     found = classified("SET", control_sensitive=on(*names, undecided=("T", "R")))
     monkeypatch.setattr("checker.inquiry.run", lambda *_, **__: _as_generator(Done(0, found)))
 
-    answers = inquiry.inquire(
-        SOUND,
-        [ClassesOf(CLASSIC, SOUND.instructions[0], OperandSet())],
+    question = ClassesOf(CLASSIC, SOUND.instructions[0], OperandSet())
+    (answers,) = inquiry.inquire(
+        [inquiry.Inquiry(SOUND, [question])],
         jobs=1,
         timeout=1.0,
         cache=None,
@@ -267,9 +268,9 @@ def test_vacuous_or_refuted_assumptions_prove_nothing(
     invariant: Answer,
     expected: list[Answer],
 ) -> None:
-    def made_up(isa: Isa, questions: list[Question], **_: object) -> inquiry.Answers:
+    def made_up(inquiries: list[inquiry.Inquiry], **_: object) -> list[inquiry.Answers]:
         results: list[inquiry.Answered] = []
-        for question in questions:
+        for question in inquiries[0].questions:
             match question:
                 case FactsOf():
                     results.append(facts)
@@ -277,7 +278,7 @@ def test_vacuous_or_refuted_assumptions_prove_nothing(
                     results.append((Fact("invariant R != 0", invariant),))
                 case ClassesOf(configuration, subject, _):
                     results.append(classified(subject.name, configuration=configuration.name))
-        return inquiry.Answers(results)
+        return [inquiry.Answers(results)]
 
     monkeypatch.setattr("checker.check.inquire", made_up)
 
@@ -294,8 +295,9 @@ def test_an_innocuous_instruction_that_always_traps_makes_it_inefficient(
 ) -> None:
     stuck = classified("ADD", traps=Traps.ALWAYS)
 
-    def made_up(isa: Isa, questions: list[Question], **_: object) -> inquiry.Answers:
-        return inquiry.Answers([stuck if isinstance(q, ClassesOf) else () for q in questions])
+    def made_up(inquiries: list[inquiry.Inquiry], **_: object) -> list[inquiry.Answers]:
+        questions = inquiries[0].questions
+        return [inquiry.Answers([stuck if isinstance(q, ClassesOf) else () for q in questions])]
 
     monkeypatch.setattr("checker.check.inquire", made_up)
     isa = replace(_without(SOUND), configurations=(CLASSIC,), instructions=(instruction("ADD"),))
@@ -310,10 +312,10 @@ def test_a_privileged_instruction_is_interpreted_and_costs_no_efficiency(
 ) -> None:
     stuck = classified("WAIT", traps=Traps.ALWAYS, privileged=YES)
 
-    def made_up(isa: Isa, questions: list[Question], **_: object) -> inquiry.Answers:
-        return inquiry.Answers(
-            [stuck if isinstance(q, ClassesOf) else (EFFICIENT, SATISFIABLE) for q in questions]
-        )
+    def made_up(inquiries: list[inquiry.Inquiry], **_: object) -> list[inquiry.Answers]:
+        facts = (EFFICIENT, SATISFIABLE)
+        questions = inquiries[0].questions
+        return [inquiry.Answers([stuck if isinstance(q, ClassesOf) else facts for q in questions])]
 
     monkeypatch.setattr("checker.check.inquire", made_up)
     isa = replace(
@@ -324,6 +326,26 @@ def test_a_privileged_instruction_is_interpreted_and_costs_no_efficiency(
 
     assert configuration.efficient.answer is YES
     assert configuration.notes == ("privileged although innocuous, so interpreted: WAIT",)
+
+
+def test_several_descriptions_are_checked_together_as_each_is_alone(tmp_path: Path) -> None:
+    named = [replace(SOUND, name="one"), replace(_without(ISA, "SLOW"), name="two")]
+
+    together = check_all([Asked(isa) for isa in named], cache=tmp_path)
+
+    alone = [check(isa) for isa in named]
+    assert [_comparable(r) for r in together] == [_comparable(r) for r in alone]
+
+
+def _comparable(report: Report) -> Report:
+    """Without what a check cost."""
+    configurations = tuple(
+        replace(
+            c, instructions=tuple(replace(r, seconds=0, solver_seconds=0) for r in c.instructions)
+        )
+        for c in report.configurations
+    )
+    return replace(report, timing=Timing(), configurations=configurations)
 
 
 def test_explaining_an_instruction_gives_it_under_each_configuration() -> None:

@@ -13,10 +13,10 @@ ISAS = Path(__file__).resolve().parent.parent / "isas"
 YES, NO = Answer.YES, Answer.NO
 
 
-def _check(name: str) -> Report:
+def _check(name: str, cache: Path) -> Report:
     isa = load(str(ISAS / f"{name}.isa")).isa
     assert isa is not None
-    return check(isa, timeout=30.0)
+    return check(isa, timeout=30.0, cache=cache)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def _check(name: str) -> Report:
     ],
 )
 def test_a_small_description_has_the_verdicts_of_the_paper(
-    name: str, theorem1: Answer, theorem3: Answer, escapes: list[str]
+    name: str, theorem1: Answer, theorem3: Answer, escapes: list[str], library_cache: Path
 ) -> None:
-    report = _check(name)
+    report = _check(name, library_cache)
 
     (classic,) = report.configurations
     assert [e.instruction for e in classic.escapes] == escapes

@@ -21,8 +21,8 @@ def description(name: str) -> Isa:
 
 
 @pytest.fixture(scope="module", params=["rv32", "rv64"])
-def report(request: pytest.FixtureRequest) -> Report:
-    return check(description(request.param), timeout=120.0)
+def report(request: pytest.FixtureRequest, library_cache: Path) -> Report:
+    return check(description(request.param), timeout=120.0, cache=library_cache)
 
 
 @pytest.mark.parametrize("name", ["msu", "su"])

@@ -123,8 +123,8 @@ loop:   ld r1, 0, r2
 @pytest.mark.parametrize(
     ("name", "theorem1"), [("beta_relocated", Answer.NO), ("beta_repaired", Answer.YES)]
 )
-def test_the_repair_changes_the_verdict(name: str, theorem1: Answer) -> None:
-    report = check(described(name), timeout=60.0)
+def test_the_repair_changes_the_verdict(name: str, theorem1: Answer, library_cache: Path) -> None:
+    report = check(described(name), timeout=60.0, cache=library_cache)
 
     (classic,) = report.configurations
     assert [v.answer for v in classic.verdicts if v.theorem == 1] == [theorem1] * 3
