@@ -370,7 +370,7 @@ class Symbolic(Storage):
         self, condition: Truth, then: Callable[[], None], orelse: Callable[[], None]
     ) -> None:
         if isinstance(condition, Term):
-            known = self._known(condition)
+            known = self._known(condition, {})
             condition = condition if known is None else known
         if not isinstance(condition, Term):
             (then if condition else orelse)()
@@ -414,21 +414,24 @@ class Symbolic(Storage):
         elif condition.op is Op.EQUAL and holds and not isinstance(condition.args[1], Term):
             self._facts[condition.args[0]] = condition.args[1]
 
-    def _known(self, condition: Term) -> bool | None:
-        """The condition's value, if the path decides it."""
-        fact = self._facts.get(condition)
-        if fact is not None:
-            return bool(fact)
+    def _known(self, condition: Term, asked: dict[Term, bool | None]) -> bool | None:
+        """The condition's value, if the path decides it; `asked` keeps those of shared parts."""
+        if condition not in asked:
+            fact = self._facts.get(condition)
+            asked[condition] = self._follows(condition, asked) if fact is None else bool(fact)
+        return asked[condition]
+
+    def _follows(self, condition: Term, asked: dict[Term, bool | None]) -> bool | None:
         args = condition.args
         match condition.op:
             case Op.NOT:
-                inner = self._known(args[0])
+                inner = self._known(args[0], asked)
                 return None if inner is None else not inner
             case Op.EQUAL if not isinstance(args[1], Term):
                 value = self._facts.get(args[0])
                 return None if value is None else value == args[1]
             case Op.AND | Op.OR:
-                parts = [self._known(part) for part in args]
+                parts = [self._known(part, asked) for part in args]
                 absorbing = condition.op is Op.OR
                 if absorbing in parts:
                     return absorbing

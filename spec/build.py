@@ -360,6 +360,9 @@ class Build(Transformer[Any, Any]):
     def invariant(self, c: list[Any]) -> syntax.Invariant:
         return syntax.Invariant(c[0], span=self._span(c))
 
+    def before(self, c: list[Any]) -> syntax.Before:
+        return syntax.Before(c[0], span=self._span(c))
+
     def piece_bits(self, c: list[Any]) -> syntax.BitsPiece:
         text = _string(c[0])
         digits = text.replace("_", "").replace(" ", "")

@@ -148,7 +148,13 @@ class Files:
                 return "type", name
             case syntax.OperandSubset(name):
                 return "operand", name
-            case syntax.Translate() | syntax.Fetch() | syntax.Undecodable() | syntax.Invariant():
+            case (
+                syntax.Translate()
+                | syntax.Fetch()
+                | syntax.Undecodable()
+                | syntax.Invariant()
+                | syntax.Before()
+            ):
                 return type(declaration).__name__.lower(), ""
             case syntax.ClaimProperty() | syntax.ClaimEscapes():
                 return "claim", ""

@@ -53,6 +53,7 @@ class Encodings:
     def __init__(self, globals_: Globals, unit_width: int) -> None:
         self.globals = globals_
         self.unit_width = unit_width
+        self.before: syntax.Block | None = None  # what every instruction begins with
 
     def operand(self, node: syntax.Operand) -> None:
         """Declare an operand with its forms."""
@@ -262,6 +263,9 @@ class Encodings:
             fields += flatten(parameter.name, parameter.type, self.globals.operands)
         for field in fields:
             body.names.fresh(field.name)
+        beginning = Body(self.globals, body.names, {}, {}, next_allowed=True)
+        if self.before is not None:
+            beginning.block(self.before)
         body.scope.update(scope)
         body.block(node.body)
         return ir.Instruction(
@@ -270,7 +274,7 @@ class Encodings:
             tuple(fields),
             tuple(pieces),
             self._assembly(member, columns, parameters),
-            tuple(body.out),
+            (*beginning.out, *body.out),
             constraint,
             doc=self._text(node.doc, member, columns),
             page=self._text(node.page, member, columns),

@@ -168,11 +168,9 @@ class _Loader:
                         f"declare one, for example `{example}`",
                     )
                 )
-        for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode):
+        for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode, syntax.Before):
             for extra in of(kind)[1:]:
-                what = {"Translate": "`translate`", "Fetch": "`fetch`"}.get(
-                    kind.__name__, f"`{kind.__name__.lower()}`"
-                )
+                what = "`before instruction`" if kind is syntax.Before else f"`{kind.__name__.lower()}`"
                 known.diagnostics.append(
                     problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
                 )
@@ -232,6 +230,12 @@ class _Loader:
                     delivery = self._body(node.delivery, {}, [])
                     interrupts.append(ir.Interrupt(node.name, condition, delivery))
         instructions: dict[str, ir.Instruction] = {}
+        for node in of(syntax.Before):
+            if isinstance(node, syntax.Before):
+                problems = len(known.diagnostics)
+                self._body(node.body, {}, [])
+                if len(known.diagnostics) == problems:  # else each instruction would repeat them
+                    encodings.before = node.body
         for member in listed:
             with known.collecting():
                 if member.name in instructions:

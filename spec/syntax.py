@@ -433,6 +433,13 @@ class Invariant(_Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Before(_Node):
+    """What every instruction begins with."""
+
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
 class BitsPiece(_Node):
     """`"0101"` or a sized number."""
 
@@ -615,6 +622,7 @@ Declaration: TypeAlias = (
     | Undecodable
     | Interrupt
     | Invariant
+    | Before
     | Operand
     | OperandSubset
     | Instruction

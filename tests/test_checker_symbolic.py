@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -19,6 +20,7 @@ from spec.concrete import ConcreteEngine
 from spec.ir import BinaryOp, Instruction, Isa
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
+from tests.description_text import machine
 from tests.small_machine import SMALL
 from tests.strategies import descriptions, expressions, states
 
@@ -55,6 +57,15 @@ def subjects(isa: Isa) -> list[Subject]:
                 )
                 found.append(Subject(isa, instruction, fields, given.length, run))
     return found
+
+
+def test_a_look_up_of_many_entries_is_walked_in_time(tmp_path: Path) -> None:
+    search = "for i in 0..40 { if !found && W.mid == i { found = true  A = A + 1 } }"
+    isa = machine(tmp_path, f"var found : bool = false  {search}  if found {{ B = A }}")
+
+    (subject, *_) = subjects(isa)
+
+    agrees(subject, Random(1))
 
 
 def _pc_width(isa: Isa) -> int:

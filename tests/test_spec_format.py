@@ -35,7 +35,7 @@ SNIPPETS = [
     "translate(va,access,size,mode){let a=bits(va);if a[0:0]==1&&size>=2{trap odd(va)}return paddr(a[W-1:0])}",
     "accessor X(i:Reg):word{read{return x[i+1]}write(v){x[i]=v}}",
     "cause page_fault(va:vaddr):memory{mcause=13;mtval=va;enter()}\ncause illegal:privilege{}",
-    "undecodable trap illegal:fault\ninvariant MPP!=2",
+    "undecodable trap illegal:fault\ninvariant MPP!=2\nbefore instruction{x[1]=next}",
     "interrupt timer when mie&mip==1{f();(a).b=1}",
     'operand ea{\n|dn(n:bits(3))=mode"000"reg n asm"%d{n}"\n|index(n:bits(3),\nd:bits(16))\n=mode"101"reg n tail d where d!=0 asm"x"\n}',
     "operand memory_ea=ea except{dn}\noperand other=ea only{disp,\nabsw}",

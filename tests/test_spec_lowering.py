@@ -6,9 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spec.concrete import ConcreteEngine
+from spec.load import load
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
-from tests.description_text import codes, machine, outcome, run, write
+from tests.description_text import MACHINE, codes, machine, outcome, run, write
 
 # --------------------------------------------------------------------------- expressions
 
@@ -294,10 +296,64 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, body: str, code: str) ->
     assert codes(tmp_path, body) == [code]
 
 
+BEFORE = "before instruction { P = if C == 1 then D else next  let early = B  A = early }\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("", {"A": 2, "P": 9}),
+        ("C = 3", {"A": 2, "P": 9, "C": 3}),
+        ("P = 7", {"A": 2, "P": 7}),
+        ("let early = A  B = early + 1", {"A": 2, "B": 3}),
+        ("K = next", {"K": 1, "P": 9}),
+    ],
+)
+def test_every_instruction_begins_with_what_comes_before_instructions(
+    tmp_path: Path, body: str, expected: dict[str, int]
+) -> None:
+    state = run(tmp_path, body, BEFORE, B=2, C=1, D=9)
+
+    assert {name: state.scalars[name] for name in expected} == expected
+
+
+def test_what_comes_before_instructions_does_not_see_their_operands(tmp_path: Path) -> None:
+    other = "instruction Y (B : bits(8)) = 8'h01 B { K = zext(B) }\nfetch 16\n"
+    text = "\n".join((MACHINE, BEFORE, other))
+    loaded = load(write(tmp_path, text))
+    assert loaded.isa is not None
+    state = MachineState(loaded.isa)
+    state.update({"B": 2})
+
+    ended = ConcreteEngine(loaded.isa).execute(state, loaded.isa.instructions[0], {"B": 5}, 1)
+
+    assert isinstance(ended, Retired)
+    assert (ended.state.scalars["A"], ended.state.scalars["K"]) == (2, 5)
+
+
+def test_what_comes_before_instructions_is_discarded_by_their_traps(tmp_path: Path) -> None:
+    isa = machine(tmp_path, "trap privileged", BEFORE)
+    state = MachineState(isa)
+    state.update({"B": 2})
+
+    ended = outcome(isa, state)
+
+    assert isinstance(ended, Trapped)
+    assert state.scalars["A"] == 0
+
+
+def test_what_comes_before_instructions_may_be_replaced(tmp_path: Path) -> None:
+    state = run(tmp_path, "", BEFORE + "replace before instruction { A = 7 }", B=2)
+
+    assert state.scalars["A"] == 7
+
+
 @pytest.mark.parametrize(
     ("declarations", "code"),
     [
         ("register A : bits(2)", "E0301"),
+        (BEFORE + BEFORE, "E0301"),
+        ("before instruction { A = one }", "E0201"),
         ("fn f(a : bits(4)) -> bits(4) { if a == 1 { return a } }", "E0211"),
         ("fn f(a : bits(4)) -> bits(4) { return f(a) }", "E0212"),
         ("instruction Y (n : bits(4)) = 8'h01 { }", "E0304"),
