@@ -168,9 +168,19 @@ class _Loader:
                         f"declare one, for example `{example}`",
                     )
                 )
-        for kind in (syntax.Translate, syntax.Undecodable, syntax.Fetch, syntax.Mode, syntax.Before):
+        for kind in (
+            syntax.Translate,
+            syntax.Undecodable,
+            syntax.Fetch,
+            syntax.Mode,
+            syntax.Before,
+        ):
             for extra in of(kind)[1:]:
-                what = "`before instruction`" if kind is syntax.Before else f"`{kind.__name__.lower()}`"
+                what = (
+                    "`before instruction`"
+                    if kind is syntax.Before
+                    else f"`{kind.__name__.lower()}`"
+                )
                 known.diagnostics.append(
                     problem("E0301", f"{what} is declared twice", extra.span, "remove one of them")
                 )
