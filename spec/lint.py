@@ -1,6 +1,7 @@
 """What is suspicious in a description that type-checks, and what is wrong with its encodings."""
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 
 from spec import ir
@@ -56,6 +57,7 @@ def warnings(isa: ir.Isa) -> tuple[Diagnostic, ...]:
         *_uncalled(isa),
         *_divisions(isa),
         *_overwritten(isa),
+        *_mode_comparisons(isa),
     )
 
 
@@ -338,3 +340,38 @@ def _overwritten(isa: ir.Isa) -> Iterator[Diagnostic]:
                 if statement.element in pending:
                     yield _warn("W0607", f"{name} assigns `{statement.element}` twice", span)
                 pending.add(statement.element)
+
+
+_HOLDS: dict[ir.CompareOp, Callable[[int, int], bool]] = {
+    ir.CompareOp.EQ: operator.eq,
+    ir.CompareOp.NE: operator.ne,
+    ir.CompareOp.ULT: operator.lt,
+    ir.CompareOp.ULE: operator.le,
+}
+
+
+def _mode_comparisons(isa: ir.Isa) -> Iterator[Diagnostic]:
+    """Comparisons of the mode with a member that all modes answer alike."""
+    members = {value: name for name, value in isa.mode.members}
+    for name, block, span in _bodies(isa):
+        for e in _expressions(block):
+            match e:
+                case ir.Compare(op, ir.Read(element), ir.Literal(value)):
+                    sides = [(mode, value) for mode in members]
+                case ir.Compare(op, ir.Literal(value), ir.Read(element)):
+                    sides = [(value, mode) for mode in members]
+                case _:
+                    continue
+            if element != isa.mode.element or op not in _HOLDS or value not in members:
+                continue
+            answers = {_HOLDS[op](left, right) for left, right in sides}
+            if len(answers) == 1 and len(members) > 1:
+                always = "true" if answers.pop() else "false"
+                member = members[value]
+                yield _warn(
+                    "W0609",
+                    f"a comparison of the mode with `{member}` in {name} is {always} in every mode",
+                    span,
+                    f"members are compared by encoding, and `{member}` is {value}",
+                    f"write `{isa.mode.element} == {member}`, if that is meant",
+                )
