@@ -413,9 +413,11 @@ class Prover:
         subject = self.subject
         found = [*subject.well_formed(obligation.first), *subject.operands.conditions]
         found += [subject.condition(obligation.first, expr) for expr in obligation.constraints]
+        found.append(pair.first.walks_are_apart)
         if obligation.about is not About.ONE:
             second = subject.well_formed(obligation.second)
             found += [pair.second.condition(condition) for condition in second]
+            found.append(pair.second.walks_are_apart)
         return [condition for condition in dict.fromkeys(found) if condition is not True]
 
     # -- replay
@@ -481,6 +483,8 @@ class Prover:
         """What in the replayed runs shows the property, if the states are as asked."""
         replay = self.replay
         if not all(replay.well_formed(run.before) for run in case.runs):
+            return ()
+        if any(run.walks_what_it_stored for run in case.runs):
             return ()
         if not replay.holds(case.runs[0].before, obligation.constraints):
             return ()

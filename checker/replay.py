@@ -11,7 +11,7 @@ from checker.components import LOCATION, MEMORY, MODE, Machine, assumptions, swa
 from spec.concrete import Concrete, ConcreteEngine
 from spec.evaluate import Evaluation
 from spec.ir import Access, Expr, Instruction, Isa, TrapClass
-from spec.outcome import Outcome, Retired, Trapped
+from spec.outcome import Outcome, PhysicalAccess, Retired, Touch, Trapped, VirtualAccess
 from spec.state import MachineState
 
 _INTEGERS = Concrete()
@@ -36,8 +36,24 @@ class Side:
         """The state in which it ends; a trap changes nothing before its delivery."""
         return self.outcome.state if isinstance(self.outcome, Retired) else self.before
 
+    @property
+    def walks_what_it_stored(self) -> bool:
+        """Whether a walk read a cell that the run had stored through the view."""
+        accesses = self.outcome.accesses
+        return any(
+            stored.touch is Touch.STORE and _meet(walk, stored)
+            for walk in accesses.physical
+            if walk.walk and not walk.write
+            for stored in accesses.virtual[: walk.after]
+        )
+
     def traps(self, trap_class: TrapClass) -> bool:
         return isinstance(self.outcome, Trapped) and self.outcome.trap_class is trap_class
+
+
+def _meet(walk: PhysicalAccess, stored: VirtualAccess) -> bool:
+    at = stored.physical
+    return at is not None and at < walk.address + walk.size and walk.address < at + stored.size
 
 
 class Replay:

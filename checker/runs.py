@@ -38,6 +38,18 @@ class TouchedPhysical:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rewalked:
+    """A walk of a table and cells that the body stored through the view before, when `condition`
+    holds."""
+
+    condition: Truth
+    address: Value
+    size: int
+    stored: Value
+    stored_size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SymbolicRun:
     """What a block does from a start: conditions and final values over the start's symbols.
 
@@ -57,6 +69,7 @@ class SymbolicRun:
     pc_after: Value
     touched: tuple[Touched, ...]
     stored_physically: tuple[TouchedPhysical, ...]
+    rewalked: tuple[Rewalked, ...]  # on concrete translation
     choices: int  # at most so many were made
 
     def after(self, element: str) -> Value:

@@ -10,7 +10,7 @@ from checker.subject import Level, Subject, differ
 from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH, PHYSICAL_ADDRESS, PLACE_IN_VIEW
 from checker.terms import Op, Term, Truth, Value
-from spec.ir import Access, BinaryOp, TrapClass
+from spec.ir import Access, BinaryOp, CompareOp, TrapClass
 
 V = TypeVar("V")
 
@@ -182,6 +182,26 @@ class Side:
             changed = engine.negate(engine.equal(old, new, width))
             found = engine.either(found, engine.both(self._truth(stored.condition), changed))
         return found
+
+    @property
+    def walks_are_apart(self) -> Truth:
+        """No walk reads a cell that the run stored through the view before."""
+        engine = self.engine
+        width = self.machine.isa.memory.address_width
+        holds: Truth = True
+        for walk in self._run.rewalked:
+            condition = self._truth(walk.condition)
+            address, stored = self._vector(walk.address), self._vector(walk.stored)
+            meet: Truth = False
+            for low, high, size in (
+                (stored, address, walk.stored_size),
+                (address, stored, walk.size),
+            ):
+                distance = engine.binary(BinaryOp.SUB, high, low, width)
+                near = engine.compare(CompareOp.ULT, distance, size, width)
+                meet = engine.either(meet, near)
+            holds = engine.both(holds, engine.negate(engine.both(condition, meet)))
+        return holds
 
     @property
     def cells_stored_physically(self) -> Iterator[tuple[Value, Value]]:

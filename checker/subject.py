@@ -48,7 +48,7 @@ def engines_of(machine: Machine) -> Engines:
         machine,
         terms,
         Symbolic(machine.isa, terms, abstract=True, known=machine.translation),
-        Symbolic(machine.isa, terms, abstract=False, known=machine.translation),
+        Symbolic(machine.isa, terms, abstract=False, known=machine.translation, apart=True),
     )
 
 

@@ -6,7 +6,8 @@ indexed by what that function returns. Concrete: the description's own routine.
 
 Terms that abstract translation cannot vouch for in two states at once carry a mark in their
 support: `PLACED` depends on the physical placement, `VIEWED` on another mode's view, `MOVED` on a
-translation that the instruction itself may have changed before it used it.
+translation that the instruction itself may have changed before it used it. By a store through the
+view it does not change one: the definitions leave such runs out (`SymbolicRun.rewalked`).
 
 Abstractly, memory is two: the view, indexed by what `translate` gives, and physical memory. What is
 stored in one is stored in the other, too, at the place that an uninterpreted function names; what
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from checker.runs import SymbolicRun, Touched, TouchedPhysical, TrapPath
+from checker.runs import Rewalked, SymbolicRun, Touched, TouchedPhysical, TrapPath
 from checker.storage import Shape, Storage, shape_of
 from checker.terms import Op, Term, Terms, Truth, Value
 from checker.translation import Translation, reached, translation
@@ -77,12 +78,20 @@ class Symbolic(Storage):
     """Implements `spec.engine.Engine[Value, Truth]`; one run at a time, reusable."""
 
     def __init__(
-        self, isa: Isa, terms: Terms, *, abstract: bool, known: Translation | None = None
+        self,
+        isa: Isa,
+        terms: Terms,
+        *,
+        abstract: bool,
+        known: Translation | None = None,
+        apart: bool = False,
     ) -> None:
-        """`known`: what `translation(isa)` says, if that was asked before."""
+        """`known`: what `translation(isa)` says, if that was asked before. `apart`: take it that
+        no walk is among `rewalked`."""
         super().__init__(terms, isa.memory)
         self.isa = isa
         self.abstract = abstract
+        self.apart = apart
         self.translation = known or translation(isa)
         self._shapes: dict[str, Shape] = {
             e.name: shape_of(e) for e in isa.elements if e.length is not None
@@ -127,6 +136,7 @@ class Symbolic(Storage):
             pc_after=self._slot(written, _PC_AFTER),
             touched=tuple(self._touched),
             stored_physically=tuple(self._stored),
+            rewalked=tuple(self._rewalked),
             choices=self._most_choices,
         )
 
@@ -175,6 +185,8 @@ class Symbolic(Storage):
         self._waited: list[_Return] = []
         self._touched: list[Touched] = []
         self._stored: list[TouchedPhysical] = []
+        self._stored_in_view: list[TouchedPhysical] = []
+        self._rewalked: list[Rewalked] = []
         self._translating = 0
         self._most_choices = 0
 
@@ -243,12 +255,23 @@ class Symbolic(Storage):
         physical = self._reach(address, size, Access.WRITE, mode)
         if not self.stopped():
             self._written[_MEMORY] = self.store_cells(self._memory, physical, value, size)
+            if not self.abstract:
+                self._stored_in_view.append(TouchedPhysical(self._now(), physical, size))
             if self._physically:
                 at = self._physical_address(physical)
                 self._written[_PHYSICAL] = self.store_cells(self._cells, at, value, size)
 
     def load_physical(self, address: Value, width: int) -> Value:
         size = width // self.memory.cell_width
+        if self._translating and not self.abstract:
+            for stored in self._stored_in_view:
+                both = self.both(self._now(), stored.condition)
+                if both is not False:
+                    self._rewalked.append(
+                        Rewalked(both, address, size, stored.address, stored.size)
+                    )
+            if self.apart and not self._stored:
+                return self.load_cells(_term(self._initial[_MEMORY]), address, size)
         return self.load_cells(self._cells, address, size)
 
     def store_physical(self, address: Value, value: Value, width: int) -> None:
@@ -353,7 +376,7 @@ class Symbolic(Storage):
         return refused, physical
 
     def _translation_changed(self) -> bool:
-        if self.translation.reads_memory and _MEMORY in self._written:
+        if self.translation.reads_memory and self._stored:
             return True
         return any(name in self._written for name in self._translation_elements)
 

@@ -315,13 +315,17 @@ class ConcreteEngine(Concrete):
     def load_physical(self, address: int, width: int) -> int:
         size = width // self.isa.memory.cell_width
         value = self._cells(address, size)
-        self._physical.append(PhysicalAccess(address, size, False, value, self._translating > 0))
+        self._note_physical(address, size, False, value)
         return value
 
     def store_physical(self, address: int, value: int, width: int) -> None:
         size = width // self.isa.memory.cell_width
         self._set_cells(address, size, value)
-        self._physical.append(PhysicalAccess(address, size, True, value, self._translating > 0))
+        self._note_physical(address, size, True, value)
+
+    def _note_physical(self, address: int, size: int, write: bool, value: int) -> None:
+        walk, after = self._translating > 0, len(self._virtual)
+        self._physical.append(PhysicalAccess(address, size, write, value, walk, after))
 
     def translate(self, address: int, size: int, access: Access, mode: int | None) -> int:
         physical = self._reach(address, size, access, mode)

@@ -32,13 +32,15 @@ class VirtualAccess:
 
 @dataclass(frozen=True, slots=True)
 class PhysicalAccess:
-    """A `LoadPhysical` or `StorePhysical`; `walk`: made by `translate` itself."""
+    """A `LoadPhysical` or `StorePhysical`; `walk`: made by `translate` itself, `after`: when so many
+    virtual accesses were done."""
 
     address: int
     size: int  # cells
     write: bool
     value: int
     walk: bool
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

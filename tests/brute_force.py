@@ -12,7 +12,7 @@ from itertools import combinations, product
 from spec.concrete import ConcreteEngine
 from spec.effects import function_reads
 from spec.ir import Access, Configuration, Element, Instruction, Isa, Role, TrapClass
-from spec.outcome import Retired, Trapped
+from spec.outcome import Retired, Touch, Trapped
 from spec.state import MachineState
 
 MODE, LOCATION, MEMORY = "mode", "location", "memory"
@@ -31,6 +31,7 @@ class End:
     touched: frozenset[View]
     physical: frozenset[int]  # cells that the body touched by physical address
     stored: frozenset[int]  # those of them that it stored to
+    counts: bool  # no walk read a cell that the body had stored through the view
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,20 @@ class Machine:
             frozenset((a.address, a.access, a.size) for a in accesses.virtual),
             frozenset(cell for _, cell in cells),
             frozenset(cell for a, cell in cells if a.write),
+            not self._walks_what_it_stored(outcome),
         )
+
+    def _walks_what_it_stored(self, outcome: Retired | Trapped) -> bool:
+        for walk in outcome.accesses.physical:
+            if not walk.walk or walk.write:
+                continue
+            read = {(walk.address + i) % self.memory_size for i in range(walk.size)}
+            for access in outcome.accesses.virtual[: walk.after]:
+                if access.touch is Touch.STORE and access.physical is not None:
+                    cells = (access.physical + i for i in range(access.size))
+                    if any(cell % self.memory_size in read for cell in cells):
+                        return True
+        return False
 
     def _read_by_translate(self) -> frozenset[str]:
         """Control elements that `translate` reads, itself or by a function it calls."""
@@ -288,6 +302,7 @@ class Definitions:
         for group in self.groups(frees, fixed):
             for w in self.strings:
                 runs = [(state, self.ends[state][w]) for state in group]
+                runs = [(state, end) for state, end in runs if end.counts]
                 seconds = [(s2, e2) for s2, e2 in runs if second(s2, e2)]
                 for s1, e1 in runs:
                     if not first(s1, e1):
@@ -342,6 +357,7 @@ class Definitions:
     def traps(self, mode: int, states: Iterable[Values]) -> str:
         place = self.machine.mode
         ends = [end for s in states if s[place] == mode for end in self.ends[s]]
+        ends = [end for end in ends if end.counts]
         counted = [end.trap is not None for end in ends if end.trap is not TrapClass.MEMORY]
         if not counted:
             return "vacuous"
@@ -360,7 +376,7 @@ class Definitions:
             if s2 not in self.ends:
                 continue
             for e1, e2 in product(self.ends[s1], self.ends[s2]):
-                if TrapClass.MEMORY in (e1.trap, e2.trap):
+                if TrapClass.MEMORY in (e1.trap, e2.trap) or not (e1.counts and e2.counts):
                     continue
                 vacuous = False
                 if e1.trap is not TrapClass.PRIVILEGE or e2.trap is TrapClass.PRIVILEGE:
@@ -373,7 +389,7 @@ class Definitions:
         for state, ends in self.ends.items():
             if state[self.machine.mode] in scope:
                 for end in ends:
-                    if end.trap is None:
+                    if end.trap is None and end.counts:
                         found |= self.changed(state, end)
         return frozenset(found)
 
