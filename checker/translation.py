@@ -72,6 +72,40 @@ def reached(isa: Isa, block: Block) -> Iterator[Stmt]:
                 left.append(functions[statement.function].body)
 
 
+class StoresInView:
+    """Which texts go on using the view after they have stored in it."""
+
+    def __init__(self, isa: Isa) -> None:
+        self._functions = {function.name: function for function in isa.functions}
+        self._known: dict[tuple[str, bool], tuple[bool, bool]] = {}
+
+    def goes_on(self, block: Block) -> bool:
+        """Whether an access through the view may follow a store through it."""
+        return self._ends(block, False)[1]
+
+    def _ends(self, block: Block, stored: bool) -> tuple[bool, bool]:
+        """Whether it may have stored at the end, and whether an access followed a store."""
+        goes_on = False
+        for statement in block:
+            match statement:
+                case Load() | Store() | Translate() | Probe():
+                    goes_on = goes_on or stored
+                    stored = stored or isinstance(statement, Store)
+                case If(_, then, orelse):
+                    arms = [self._ends(arm, stored) for arm in (then, orelse)]
+                    stored = any(arm[0] for arm in arms)
+                    goes_on = goes_on or any(arm[1] for arm in arms)
+                case Call(_, function):
+                    key = (function, stored)
+                    if key not in self._known:
+                        self._known[key] = self._ends(self._functions[function].body, stored)
+                    stored, went_on = self._known[key]
+                    goes_on = goes_on or went_on
+                case _:
+                    pass
+        return stored, goes_on
+
+
 def statements_of(block: Block) -> Iterator[Stmt]:
     """Every statement of a block, those inside branches too."""
     for statement in block:
