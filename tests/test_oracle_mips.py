@@ -42,7 +42,7 @@ EDGES = (0, 1, 2, 0x7FFF_FFFF, 0x8000_0000, 0x8000_0001, ALL, ALL - 1, 0xFFFF, 0
 NEAR = (0, 0, 0, 1, 2, 3, 4, 8, 0x7FC, 0xFFC, 0xFFE, 0xFFF)
 MASKS = (0, 0, 0, 0, 3, 15)
 SEGMENTS = {0: (0, 4, 5, 6, 7), SUPERVISOR: (0, 0, 6, 6, 4, 7), USER: (0, 0, 0, 0, 4, 5, 6)}
-CAUSE, STATUS, PAGE_MASK = 0x68, 0x60, 0x28
+CAUSE, STATUS, PAGE_MASK, INDEX = 0x68, 0x60, 0x28, 0
 CONTEXT_VPN, ENTRY_VPN = 0x007F_FFF0, 0xFFFF_E000
 RELEASE_2 = 1 << 30 | 1 << 27 | 1 << 26 | 1 << 22  # bits of Cause: TI, DC, PCI; and WP
 STATUS_MORE = 1 << 25 | 7 << 19  # RE, TS, SR, NMI
@@ -186,7 +186,8 @@ def lacks(case: Case, expected: Expectation) -> Mapping[str, int] | None:
     reserved; it gives VPN2 of Context and EntryHi for an address error, too, where the manual leaves them open; its
     CACHE does nothing at all, and its SC without an LL fails without a look at the address, where the manual has both
     translate; a misaligned program counter may miss the TLB first. COP2 and
-    some of COP1 are reserved instructions to it. A branch that is never taken, by its operands alone, has no delay slot. It stores an invalid PageMask as 0. COP3 is COP1X to it, and what
+    some of COP1 are reserved instructions to it. A branch that is never taken, by its operands alone, has no delay slot. It stores an invalid PageMask as 0, and ignores an Index
+    past the last entry. COP3 is COP1X to it, and what
     else is an instruction there, and none here, is not compared. Division by zero is UNPREDICTABLE.
     """
     free = {"Cause": RELEASE_2, "Config": ALL & ~7}
@@ -217,6 +218,8 @@ def lacks(case: Case, expected: Expectation) -> Mapping[str, int] | None:
                 if value >> 3 & 3 == 3:
                     return None
                 free["Status"] = STATUS_MORE
+            if csr == INDEX and value & 0x7FFF_FFFF >= ENTRIES:
+                free["Index"] = ENTRIES - 1
             if csr == CAUSE:
                 free["Count"] = ALL
                 free["Cause"] |= 1 << 15  # the counter may reach Compare
