@@ -12,6 +12,7 @@ from checker.operand_sets import operands
 from checker.proof import Counterexample
 from checker.runs import SymbolicRun, TrapPath
 from checker.statements import BASE, SIZE, TABLES, Anew, Hosted, Text, Triple
+from checker.storage import shape_of
 from checker.subject import differ
 from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH
@@ -31,6 +32,7 @@ class End:
     run: SymbolicRun
     state: State
     waits: Truth
+    strays: Truth | None = None  # it stores outside the region; None: this was not kept account of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +69,8 @@ class Combined:
         self.mode = mode
         if mode is not None:
             self.start[self.home_mode] = mode
-        self.start.update(constants or {})
+        self._constants = dict(constants or {})
+        self._settle()
         self.memory = starts.memory(real, self.terms)
         for name in (BASE, SIZE, TABLES):
             self.start[name] = self._aligned(name)
@@ -90,6 +93,22 @@ class Combined:
             return whole
         upper = self.terms.symbol(name, whole.width - zeros)
         return self.terms.make(Op.CONCAT, whole.width, upper, 0, zeros)
+
+    def _settle(self) -> None:
+        """Give elements the one value that they have at the start; to arrays, at each index."""
+        engine = Plain(self.hosted.real, self.terms, 0, 0)
+        for element in self.hosted.real.elements:
+            value = self._constants.get(element.name)
+            if value is None:
+                continue
+            if element.length is None:
+                self.start[element.name] = value
+                continue
+            shape = shape_of(element)
+            array = cast(Term, self.start[element.name])
+            for index in range(element.length):
+                array = engine.write_array(array, index, value, shape)
+            self.start[element.name] = array
 
     def define(self, elements: Iterable[tuple[str, Expr]]) -> None:
         """Elements whose value at the start is that of an expression over the others."""
@@ -170,7 +189,7 @@ class Combined:
         self._choices = max(self._choices, run.choices)
         state = {name: run.after(name) for name in start}
         state[pc] = run.pc_after
-        return End(run, state, engine.waits)
+        return End(run, state, engine.waits, engine.strays if isinstance(engine, Direct) else None)
 
     def engine(self, text: Text) -> Hosting:
         match text:
@@ -300,6 +319,26 @@ class Combined:
         failing = engine.all(end.run.retires, engine.negate(own), changed)
         yield "memory outside the region changes", failing
 
+    def leaves_tables(self, end: End) -> Truth | None:
+        """Whether some store lies outside the monitor's tables, which are apart from the region.
+
+        Said without the contents of memory; None where not all stores are known.
+        """
+        engine = self.monitor
+        known = [(s.address, s.size) for s in end.run.stored_physically]
+        if not set(stores(end.run.memory)) <= set(known):
+            return None
+        width = self.hosted.bare.memory.address_width
+        astray: Truth = False
+        for store in end.run.stored_physically:
+            offset = engine.binary(BinaryOp.SUB, store.address, self.start[TABLES], width)
+            wide = engine.extend(offset, width, False, width + 1)
+            last = engine.binary(BinaryOp.ADD, wide, store.size, width + 1)
+            inside = engine.compare(CompareOp.ULE, last, self.hosted.tables, width + 1)
+            outside = engine.both(store.condition, engine.negate(inside))
+            astray = engine.either(astray, outside)
+        return engine.both(end.run.retires, astray)
+
     def memories_differ(self, first: Term, second: Term) -> Truth:
         """The region has different contents."""
         if first is second:
@@ -371,7 +410,11 @@ class Combined:
             if element.length is None:
                 scalars.append((element.name, evaluation.vector(value)))
             else:
-                content = assignment.arrays.get(cast(Term, value).args[0], {})
+                constant = self._constants.get(element.name)
+                if constant is None:
+                    content = assignment.arrays.get(cast(Term, value).args[0], {})
+                else:
+                    content = dict.fromkeys(range(element.length), constant)
                 arrays.append((element.name, tuple(sorted(content.items()))))
         cells = assignment.arrays.get(self.memory.args[0], {})
         choices = [
@@ -389,16 +432,20 @@ class Combined:
         )
 
 
-def outcome_failures(combined: Combined, left: End, right: End, forward: bool) -> list[Failure]:
-    """The ways in which two runs end differently; `forward`: where the first one retires."""
+def outcome_failures(
+    combined: Combined, left: End, right: End, forward: bool, memory: bool = True
+) -> list[Failure]:
+    """The ways in which two runs end differently, `memory` included or not.
+
+    `forward`: where the first one retires.
+    """
     engine = combined.monitor
     failures: list[Failure] = []
     here: Truth = True
     if forward:
         here = left.run.retires
-        failures.append(
-            ("the bare machine traps", engine.both(here, engine.negate(right.run.retires)))
-        )
+        besides = _besides(engine, here, right.run.retires)
+        failures.append(("the bare machine traps", engine.both(here, engine.negate(besides))))
     else:
         failures += _trap_failures(combined, left.run, right.run)
         here = engine.both(left.run.retires, right.run.retires)
@@ -406,9 +453,26 @@ def outcome_failures(combined: Combined, left: End, right: End, forward: bool) -
     for name, bare in right.state.items():
         differs = differ(engine, left.state[name], bare)
         failures.append((f"`{name}`", engine.both(here, differs)))
-    memory = combined.memories_differ(left.run.memory, right.run.memory)
-    failures.append(("memory", engine.both(here, memory)))
+    if memory:
+        differs = combined.memories_differ(left.run.memory, right.run.memory)
+        failures.append(("memory", engine.both(here, differs)))
     return failures
+
+
+def _besides(engine: Hosting, premise: Truth, conclusion: Truth) -> Truth:
+    """What of the conclusion is not said by the premise already."""
+    said = set(_conjuncts(premise))
+    return engine.all(*(part for part in _conjuncts(conclusion) if part not in said))
+
+
+def _conjuncts(condition: Truth) -> Iterator[Truth]:
+    left = [condition]
+    while left:
+        part = left.pop()
+        if isinstance(part, Term) and part.op is Op.AND:
+            left += part.args
+        else:
+            yield part
 
 
 def _trap_failures(combined: Combined, left: SymbolicRun, right: SymbolicRun) -> Iterator[Failure]:

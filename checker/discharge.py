@@ -24,7 +24,7 @@ from checker.statements import (
     Triple,
 )
 from checker.subject import differ
-from checker.terms import Term, Truth, Value
+from checker.terms import Term, Truth, Value, support
 from spec.ir import BinaryOp
 
 Failure = tuple[str, Truth]
@@ -125,7 +125,8 @@ class _Asking:
     # -- simulations
 
     def simulation(self, statement: Simulation) -> Iterator[Discharged]:
-        combined = Combined(self.hosted, statement.mode, statement.text is Text.DIRECT)
+        running = statement.text is Text.DIRECT
+        combined = Combined(self.hosted, statement.mode, running, dict(statement.constants))
         frame, assumed = combined.frame(statement.instruction, statement.parameters)
         kept = combined.updated(combined.start, statement.before)
         assumed += combined.assumed(statement.assume, frame)
@@ -135,9 +136,9 @@ class _Asking:
         left = combined.run(statement.text, combined.start, statement.left, frame)
         direct = None
         if statement.forward:
-            direct = left.run.retires is not False
+            direct = self._retires(combined, statement.name, left, assumed)
         owner = statement.owner
-        if left.run.retires is False and statement.forward:
+        if direct is False:
             yield self._answer(statement, Answer.YES, direct=False)
             if owner is not None:
                 yield self._answer(statement, Answer.YES, group=owner, direct=False)
@@ -146,10 +147,12 @@ class _Asking:
         right = combined.run(Text.BARE, bare_start, statement.right, frame, hypotheses)
         after = combined.updated(left.state, statement.after, left.run.memory)
         presented = End(left.run, combined.presented(after), left.waits)
-        failures = outcome_failures(combined, presented, right, statement.forward)
+        confined = self._confined(combined, statement, left, right, assumed)
+        own = confined and statement.tables  # then the region stays as it is
+        failures = outcome_failures(combined, presented, right, statement.forward, memory=not own)
         kept_failures = list(combined.changes(left, statement.keep))
-        if left.run.memory is not right.run.memory:  # the bare machine stays in the region
-            kept_failures += combined.strays(left, statement.tables)
+        if not confined and left.run.memory is not right.run.memory:
+            kept_failures += combined.strays(left, statement.tables)  # the bare machine has none
         if owner is None:
             failures += kept_failures
         yield self._decide(combined, statement, failures, assumed, frame, direct=direct)
@@ -157,6 +160,37 @@ class _Asking:
             yield self._decide(
                 combined, statement, kept_failures, assumed, frame, group=owner, direct=direct
             )
+
+    def _confined(
+        self,
+        combined: Combined,
+        statement: Simulation,
+        left: End,
+        right: End,
+        assumed: list[Truth],
+    ) -> bool:
+        """Whether all stores are where they may be, as far as their addresses tell.
+
+        Of a store that is not, what memory holds has to be asked: it may change nothing.
+        """
+        astray = left.strays
+        if statement.tables and right.run.memory is combined.memory:
+            astray = combined.leaves_tables(left)
+        if not isinstance(astray, Term):
+            return astray is False
+        verdict = self._solve(combined, f"{statement.name}: addresses", [astray, *assumed])
+        return isinstance(verdict, Proved)
+
+    def _retires(self, combined: Combined, name: str, left: End, assumed: list[Truth]) -> bool:
+        """Whether a run can retire, as far as that is easily found out."""
+        retires = left.run.retires
+        if not isinstance(retires, Term):
+            return retires
+        if support(retires) & combined.terms.indirect:
+            return True
+        plain = [a for a in assumed if not support(a) & combined.terms.indirect]
+        verdict = self._solve(combined, f"{name} retires", [retires, *plain])
+        return not isinstance(verdict, Proved)
 
     # -- triples
 

@@ -223,6 +223,16 @@ class Direct(Plain):
         self._homes = homes
         self._virtual_mode = virtual_mode
         self._count = 0
+        self.strays: Truth = False
+        """Some cell that a store has reached so far may lie outside the region."""
+
+    def store_cells(self, memory: Term, address: Value, value: Value, size: int) -> Term:
+        """`present` of the offset says that all cells lie in the region: the sum is below its size."""
+        offset = self.binary(BinaryOp.SUB, address, self._base, self.memory.address_width)
+        inside = self.present(offset, size)
+        if not isinstance(inside, Term) or not self._known(inside):
+            self.strays = self.either(self.strays, self.both(self._now(), self.negate(inside)))
+        return super().store_cells(memory, address, value, size)
 
     def _by_routine(self, address: Value, size: int, access: Access, mode: Value | None) -> Value:
         if mode is not None and (isinstance(mode, Term) or mode != self._mode):

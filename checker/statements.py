@@ -45,7 +45,8 @@ class Simulation:
     `before` and `after` bring homes up to date before they are read as the virtual machine's
     state. `forward`: only where `left` retires. `keep`: elements that `left` leaves alone; if
     `owner` is given that, and that memory outside the region stays, is an obligation of its own.
-    `instruction` names the one whose fields and length both bodies may use.
+    `instruction` names the one whose fields and length both bodies may use. `constants`: elements
+    that have one value at the start, by `assume`.
     """
 
     group: Group
@@ -63,6 +64,7 @@ class Simulation:
     keep: tuple[str, ...] = ()
     owner: Group | None = None
     tables: bool = False  # `left` may change the monitor's tables in memory
+    constants: tuple[tuple[str, int], ...] = ()
 
 
 class Anew(Enum):

@@ -316,7 +316,7 @@ class _Maker:
         found = {
             e.name: e.reset
             for e in self.isa.elements
-            if e.name in self.homes and e.length is None and e.name != self.isa.memory.size
+            if e.name in self.homes and e.name != self.isa.memory.size
         }
         found.update(self.monitor.fixed)
         return tuple(found.items())
@@ -397,6 +397,7 @@ class _Maker:
             forward=True,
             keep=self._owned(),
             owner=Group.OWN,
+            constants=self.monitor.fixed,
         )
 
     def accesses(self) -> Iterator[tuple[ir.Access, int]]:

@@ -76,6 +76,7 @@ class _Maker:
         va, slot = self._va("page"), ir.Local("slot", 8)
         pa, rights = ir.Local("frame", self.pa_width), ir.Local("rights", 3)
         assumed = (*self._page(va), self._slot(slot))
+        yield self._tables_apart()
         calls = {
             "install": (
                 self._install(va, pa, rights, slot),
@@ -109,6 +110,33 @@ class _Maker:
                 assume=(*self.running, *assume),
                 parameters=parameters,
             )
+
+    def _tables_apart(self) -> Triple:
+        """A cell of the tables is none of the region."""
+        cell = ir.Local("cell", self.pa_width)
+        cells = ir.Literal(self.monitor.configuration.monitor_size, self.pa_width + 1)
+        own, region = (
+            ir.Compare(
+                ir.CompareOp.ULT,
+                ir.Extend(
+                    ir.Binary(ir.BinaryOp.SUB, cell, start, self.pa_width), False, self.pa_width + 1
+                ),
+                size,
+            )
+            for start, size in (
+                (ir.Read("monitor.base", self.pa_width), cells),
+                (base(self.isa.memory), ir.Read("region.size", self.pa_width + 1)),
+            )
+        )
+        return Triple(
+            Group.MAP,
+            "the tables lie outside the region",
+            None,
+            (),
+            (("no cell is in both", ir.Not(_and(own, region))),),
+            assume=expressions(region_fits(self.monitor)),
+            parameters=(cell,),
+        )
 
     def _upkeep_writes(self) -> Settled:
         """Only the monitor's own elements, and memory through `install` and `remove`."""

@@ -292,6 +292,59 @@ def test_what_a_delivery_loses_is_named() -> None:
     assert found.reason == "but for `reservation.valid`, which the delivery itself writes"
 
 
+def test_stores_and_control_registers_of_rv64_are_proved() -> None:
+    answers = [d for _, d in proved(derived("riscv/rv64"), DIRECT, about("SC.D", "CSRRW"))]
+
+    assert {d.answer for d in answers} == {Answer.YES}
+    assert Group.OWN in {d.group for d in answers}
+
+
+def test_the_reset_values_of_arrays_count_at_the_start() -> None:
+    monitor = derived("riscv/rv64")
+    closed = tuple(
+        replace(e, reset=0) if e.name == "pmpcfg.A" else e for e in monitor.description.elements
+    )
+    other = derive(
+        replace(monitor.description, elements=closed), monitor.description.configurations[0]
+    )
+
+    def answers(monitor: Monitor) -> set[Answer]:
+        asked = proved(monitor, DIRECT, lambda s: s.group is Group.START)
+        return {found.answer for _, found in asked}
+
+    assert answers(monitor) == {Answer.YES}
+    assert Answer.NO in answers(other)
+
+
+def test_a_store_that_is_not_translated_leaves_the_region() -> None:
+    isa = derived("pg74/pg74").description
+    (set_,) = [i for i in isa.instructions if i.name == "SET"]
+    address, value = (ir.Local(field.name, field.width) for field in set_.fields)
+    physical = ir.StorePhysical(address, ir.Extend(value, False, 32), 32)
+    changed = replace(set_, body=(physical,))
+    instructions = tuple(changed if i is set_ else i for i in isa.instructions)
+    monitor = derive(replace(isa, instructions=instructions), isa.configurations[0])
+
+    found = refutations(monitor, DIRECT, about("SET"))
+
+    name = "SET in virtual mode user"
+    assert {(Group.DIRECT, name), (Group.OWN, name)} <= set(found)
+    assert all(shown is not None for shown in found.values())
+
+
+def test_tables_larger_than_what_is_kept_for_them_are_refuted() -> None:
+    monitor = derived("tiny/sptbr")
+    configuration = monitor.configuration
+    fewer = replace(configuration, monitor_size=configuration.monitor_size - 1)
+
+    found = refutations(
+        derive(monitor.description, fewer), DIRECT, lambda s: "but the tables" in s.name
+    )
+
+    assert (Group.MAP, "install changes nothing but the tables, virtual mode user") in found
+    assert all(shown is not None for shown in found.values())
+
+
 @pytest.mark.deep
 def test_the_shadow_tables_of_rv32_have_no_obligation_open() -> None:
     answers = [d for _, d in proved(derived("riscv/rv32"), DIRECT)]
