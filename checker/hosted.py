@@ -230,7 +230,7 @@ class Direct(Plain):
         """`present` of the offset says that all cells lie in the region: the sum is below its size."""
         offset = self.binary(BinaryOp.SUB, address, self._base, self.memory.address_width)
         inside = self.present(offset, size)
-        if not isinstance(inside, Term) or not self._known(inside):
+        if not isinstance(inside, Term) or not self._known(inside, {}):
             self.strays = self.either(self.strays, self.both(self._now(), self.negate(inside)))
         return super().store_cells(memory, address, value, size)
 
