@@ -1,10 +1,11 @@
 """The control block: where the monitor keeps the state of its virtual machine (P&G, section 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from refvmm.redirect import PREFIX
-from spec.ir import Configuration, Element, Expr, Isa, Local, Read, Role
+from spec.ir import Configuration, Element, Expr, Isa, Literal, Local, Read, Role
+from spec.lowering import extract
 from spec.rewrite import transform
 
 OWN = "vmm."
@@ -71,6 +72,18 @@ def _copy(element: Element, prefix: str) -> Element:
         reset=element.reset,
         values=element.values,
     )
+
+
+def composed(isa: Isa, configuration: Configuration) -> Iterator[tuple[str, Literal | None, Expr]]:
+    """What `compose` gives: elements, for arrays the number of a member, and values."""
+    elements = {element.name: element for element in isa.elements}
+    for name, value in configuration.compose:
+        length, width = elements[name].length, elements[name].width
+        if length is None:
+            yield name, None, value
+            continue
+        for i in range(length):
+            yield name, Literal(i, 32), extract(value, width * (i + 1) - 1, width * i)
 
 
 def placed(expr: Expr) -> Expr:

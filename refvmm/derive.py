@@ -9,7 +9,7 @@ the relocation. `save` and `resume` are blocks over the real machine's state and
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from refvmm.control_block import MARK, ControlBlock, control_block, placed
+from refvmm.control_block import MARK, ControlBlock, composed, control_block, placed
 from refvmm.redirect import PREFIX, Redirect, relocation
 from refvmm.shadow import Shadow, shadow
 from spec import ir
@@ -80,7 +80,7 @@ def derive(
         save=(*_clocks(block), *_banks(isa, block, real_mode, saving=True)),
         resume=(
             ir.Write(isa.mode.element, ir.Literal(real_mode, isa.mode.width)),
-            *_compose(configuration, redirect),
+            *_compose(isa, configuration, redirect),
             *_banks(isa, block, real_mode, saving=False),
             *(tables.upkeep if tables else ()),
         ),
@@ -168,9 +168,9 @@ def _banks(isa: ir.Isa, block: ControlBlock, real_mode: int, saving: bool) -> It
             yield ir.If(here, (moved,), ())
 
 
-def _compose(configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir.Stmt]:
-    for element, value in configuration.compose:
-        yield ir.Write(element, placed(redirect.expr(value)))
+def _compose(isa: ir.Isa, configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir.Stmt]:
+    for element, index, value in composed(isa, configuration):
+        yield ir.Write(element, placed(redirect.expr(value)), index)
 
 
 # --------------------------------------------------------------------------- constraints
@@ -178,10 +178,10 @@ def _compose(configuration: ir.Configuration, redirect: Redirect) -> Iterator[ir
 
 def _fixed(configuration: ir.Configuration) -> Iterator[tuple[str, int]]:
     """Values of elements that constraints of the form `X == constant` determine."""
-    composed = {element for element, _ in configuration.compose}
+    computed = {element for element, _ in configuration.compose}
     for _, constraint in configuration.constraints:
         for element, value in _equations(constraint):
-            if element not in composed:
+            if element not in computed:
                 yield element, value
 
 

@@ -6,6 +6,7 @@ beside `save`, which is proved against it.
 
 from collections.abc import Iterable, Iterator
 
+from refvmm import control_block
 from refvmm.control_block import MARK, placed
 from refvmm.derive import Monitor
 from refvmm.redirect import PREFIX, base, size
@@ -129,10 +130,11 @@ def settled(monitor: Monitor) -> list[Named]:
 def composed(monitor: Monitor) -> list[Named]:
     """The composed elements follow from the virtual machine's."""
     found: list[Named] = []
-    for element, value in monitor.configuration.compose:
-        now = ir.Read(element, value.width)
+    for element, index, value in control_block.composed(monitor.real, monitor.configuration):
+        now = ir.Read(element, value.width, index)
         wanted = placed(monitor.redirect.expr(value))
-        found.append((f"`{element}` is composed", ir.Compare(ir.CompareOp.EQ, now, wanted)))
+        name = element if index is None else f"{element}[{index.value}]"
+        found.append((f"`{name}` is composed", ir.Compare(ir.CompareOp.EQ, now, wanted)))
     return found
 
 

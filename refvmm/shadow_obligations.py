@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from checker.proof import Group
 from checker.statements import Anew, Part, Settled, Simulation, Statement, Text, Triple
+from refvmm import control_block
 from refvmm.control_block import placed
 from refvmm.derive import Monitor
 from refvmm.redirect import base, present
@@ -64,7 +65,9 @@ class _Maker:
         self.pa_width = self.isa.memory.address_width
         self.running = expressions(while_running(monitor))
         self.defined = tuple(
-            (n, placed(monitor.redirect.expr(e))) for n, e in monitor.configuration.compose
+            (n, placed(monitor.redirect.expr(e)))
+            for n, index, e in control_block.composed(self.isa, monitor.configuration)
+            if index is None
         )
         self.functions = {f.name: f for f in monitor.virtual.functions}
 

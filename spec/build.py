@@ -476,7 +476,8 @@ class Build(Transformer[Any, Any]):
         return syntax.Keep(str(c[0]), _strings(c[1:]), span=self._span(c))
 
     def compose(self, c: list[Any]) -> syntax.Compose:
-        return syntax.Compose(str(c[0]), c[1], span=self._span(c))
+        member = None if c[1] is None else str(c[1])
+        return syntax.Compose(str(c[0]), member, c[2], span=self._span(c))
 
     def page_cells(self, c: list[Any]) -> syntax.PageSize:
         return syntax.PageSize(c[0], span=self._span(c))

@@ -9,11 +9,11 @@ from spec.effects import operands, statements
 from spec.expressions import reads
 from spec.lower_state import memory_size
 from spec.lower_statements import Body
-from spec.lowering import Names, extract
+from spec.lowering import Names, concat, extract
 from spec.rewrite import substitute
 from spec.scope import Globals, Scalar, StructState, reject
 from spec.source import Span
-from spec.types import Address, Bits, Struct, StructField, Type, Value, width_of
+from spec.types import Address, Bits, Struct, StructField, Type, Value, number, width_of
 
 Composed = tuple[tuple[str, ir.Expr], ...]
 
@@ -84,6 +84,8 @@ class Hosting:
         kind: Type
         if struct is not None:
             kind, names = struct, [f"{node.component}.{f.name}" for f in struct.fields]
+            if isinstance(state, StructState) and state.length is not None:
+                raise reject("E0410", "an array of structs is not composed", node.span)
         elif element is not None:
             kind = state.type if isinstance(state, Scalar) else Bits(element.width)
             names = [element.name]
@@ -98,15 +100,31 @@ class Hosting:
                     self._globals.within(node.span, node.component),
                     help="a VMM decides about the real value of shadowed control state only",
                 )
-        body = self._body({})
-        value = body.typed(node.value, kind)
-        expr = pure(self._globals, body, value, node.value.span)
-        self._reads_what_stays(expr, node.value.span)
+        length = None if element is None else element.length
+        if (length is None) != (node.member is None):
+            raise reject(
+                "E0410",
+                f"`{node.component}` is {'not ' if length is None else ''}an array",
+                node.span,
+                help="write `compose x[i] = ...`: `i` is the number of each member of an array",
+            )
+        if length is not None and node.member is not None:
+            numbers = [{node.member: number(i)} for i in range(length)]
+            members = [self._composed_value(node.value, kind, scope) for scope in numbers]
+            yield names[0], concat(members[::-1])
+            return
+        expr = self._composed_value(node.value, kind, {})
         if struct is None:
             yield names[0], expr
         else:
             for name, f in zip(names, struct.fields, strict=True):
                 yield name, extract(expr, f.high, f.low)
+
+    def _composed_value(self, value: syntax.Expr, kind: Type, scope: dict[str, Value]) -> ir.Expr:
+        body = self._body(scope)
+        expr = pure(self._globals, body, body.typed(value, kind), value.span)
+        self._reads_what_stays(expr, value.span)
+        return expr
 
     def _reads_what_stays(self, expr: ir.Expr, span: Span) -> None:
         for name in sorted(reads(expr)):

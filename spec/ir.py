@@ -666,6 +666,8 @@ class Configuration:
     owns the real one. `mirrored`: the VMM keeps real and virtual equal; the guest may read it.
     Every control, time and device element is in exactly one of the three.
 
+    What `compose` gives an array has its members side by side, member 0 in the lowest bits.
+
     `compose`, `install` and `remove` may also name the locals `region.base` and `region.size`
     (the guest's memory) and `monitor.base`. The last two are procedures over real state:
     `install` (virtual address, physical address, rights, slot) lets the virtual page be accessed

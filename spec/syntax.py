@@ -541,7 +541,10 @@ class Keep(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Compose(_Node):
+    """`member` names the number of an array's member in `value`."""
+
     component: str
+    member: str | None
     value: Expr
 
 

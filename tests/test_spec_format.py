@@ -44,7 +44,7 @@ SNIPPETS = [
     'family(f7,result)\n|ADD:"0000000",a+b\n| "SRA x" "sra":"01",signed(a)>>b[4:0]\n|LONGER : "1" , -a\ninstruction(rd:Reg)=f7 rd\nasm"{name}"\n{\nlet a=x[rs1] let b:bits(2)=x[rs2];x[rd]=result\n}',
     "fn g(e:ea)->bool{var n=1 n=2\nfor i in 0..15{n=n+i}\nmatch e{A=>n=1 B|C=>{n=2}\n\ndisp(r,d)=>{return d}\n_=>{}}\nif n==1{f()}\nelse if n==2{g()}\nelse{h(a,\nb)}}",
     "fn h(){let v=match e{1=>2,4'd3=>if a then b else c\n_=>0}\nrequire M>=S else trap privileged(1)\nrequire a else b\ntrap gp(0):privilege\nR=Rel(l=1,b=min(a,\n  b))}",
-    "virtualize classic{supervisor,user as user\nconstrain IOPL==0 shadow R,mstatus.MIE pass fcsr\nmirror FS shadow rest\ncompose R=Rel(l=R.l+region.base)}",
+    "virtualize classic{supervisor,user as user\nconstrain IOPL==0 shadow R,mstatus.MIE pass fcsr\nmirror FS shadow rest\ncompose R=Rel(l=R.l+region.base)compose m[ i ]=m[i]+region.base}",
     "virtualize paged{supervisor,user as user page 2^12 monitor 0x40_1000\ninstall(va,pa,rights,slot){pstore(at(va),pa)\nT[slot]=rights}remove(va,\nslot){}compose R=monitor.base}",
     'claim CSRRW[mstatus]not privileged in msu\nclaim "MOVE from SR" control_sensitive on mode,satp.MODE',
     'claim classic letter not virtualizable\nclaim classic escapes include SGDT,"MOVE x"\nclaim classic no escapes',

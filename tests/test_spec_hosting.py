@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from refvmm.control_block import composed
 from spec import ir
 from spec.concrete import ConcreteEngine
 from spec.lint import warnings
@@ -113,6 +114,21 @@ def test_composed_state_follows_the_virtual_mode_the_region_and_the_monitor(
     assert fields[0][1] == ir.Extract(ir.Local("region.size", 17), 16, 13)
 
 
+def test_an_array_is_composed_member_by_member(tmp_path: Path) -> None:
+    isa, configuration = configured(tmp_path, "  compose T[i] = if i == 2 then K else T[i] + i")
+
+    ((name, value),) = configuration.compose
+    members = list(composed(isa, configuration))
+
+    assert name == "T"
+    assert value.width == 16 * len(members)
+    assert [(n, index.value) for n, index, _ in members if index] == [("T", i) for i in range(16)]
+    assert members[2][2] == ir.Read("K", 16)
+    assert members[3][2] == ir.Binary(
+        ir.BinaryOp.ADD, ir.Read("T", 16, ir.Literal(3, 4)), ir.Literal(3, 16), 16
+    )
+
+
 @pytest.mark.parametrize(
     ("items", "code"),
     [
@@ -133,6 +149,9 @@ def test_composed_state_follows_the_virtual_mode_the_region_and_the_monitor(
         ("compose A = region.base", "E0410"),
         ("compose USP = region.base", "E0410"),
         ("compose M = region.base[0:0]", "E0410"),
+        ("compose T = K", "E0410"),
+        ("compose K[i] = K", "E0410"),
+        ("compose T[i] = A", "E0411"),
         ("compose K = A", "E0411"),
         ("compose K = SP", "E0411"),
         ("compose K = load(region.base, 16)", "E0218"),
