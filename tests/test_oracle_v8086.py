@@ -43,7 +43,7 @@ FLAGS = {
 }
 EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFD, 0xFFFE, 0x5555)
 REPEATS = (0xF2, 0xF3)
-BEYOND = ("gp", "stack_fault")  # a word at FFFF; Unicorn knows no limits of segments
+BEYOND = ("gp", "stack_fault")  # of a word at FFFF
 LACKS = {
     "IN AL": "Unicorn answers ports itself, and lets virtual-8086 mode use them",
     "IN AX": "as IN AL",
@@ -162,16 +162,26 @@ class Model:
         self.blank.load_cells(address, list(entry.to_bytes(4, "little")))
 
     def run(self, case: Case, ones: bool) -> Found | None:
-        """With every bit that the manual leaves open 0, or 1; None at the end of a segment."""
+        """With every bit that the manual leaves open 0, or 1; None where Unicorn is no judge.
+
+        It goes on beyond the end of a segment, where offsets wrap or a word at FFFF is refused,
+        it stops at a store into the page that it executes, and takes INT 6 for an invalid word.
+        """
         before = self._state(case)
         choices = [(1 << 16) - 1] * 16 if ones else []
         outcome = self.engine.execute(
             before, case.instruction, case.fields, len(case.code), choices
         )
+        if _wraps([access.address for access in outcome.accesses.virtual]):
+            return None
+        written = [a for a in outcome.accesses.virtual if a.touch is Touch.STORE]
+        if any(abs(a.address - before.scalars["LIP"]) < 0x1000 for a in written):
+            return None
         if isinstance(outcome, Retired):
-            written = [a for a in outcome.accesses.virtual if a.touch is Touch.STORE]
             return Found(None, self._read(case, outcome.state, written))
         if outcome.trap_class is TrapClass.FAULT and outcome.cause in BEYOND:
+            return None
+        if (outcome.cause, outcome.arguments) == ("software", (6,)):
             return None
         vector = outcome.arguments[0] if outcome.cause == "software" else VECTORS[outcome.cause]
         after = before.copy()
@@ -200,6 +210,10 @@ class Model:
         memory = {address: state.cells[address] for address in touched if state.cells[address]}
         ip = state.scalars["LIP"] - (segments[1] << 4) & 0xFFFF
         return State(tuple(state.arrays["r"]), segments, ip, flags, memory)
+
+
+def _wraps(addresses: Sequence[int]) -> bool:
+    return any(0xFFF0 <= a - b <= 0xFFFF for a in addresses for b in addresses)
 
 
 def differences(case: Case, model: Model, unicorn: Unicorn) -> list[str]:
