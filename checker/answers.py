@@ -144,6 +144,7 @@ class Classification:
     semantic_violation: Answer
     hybrid_semantic_violation: Answer
     traps_in_top: Traps = Traps.UNKNOWN  # in the most privileged virtual mode, unconstrained
+    refused: bool = False  # in the real mode, constrained, it always traps, by privilege
     witnesses: tuple[Witness, ...] = ()
     undecided: tuple[Undecided, ...] = ()
     defects: tuple[str, ...] = ()  # vacuous assumptions, witnesses that do not replay

@@ -312,9 +312,14 @@ def _label(classification: Classification) -> str:
 def _efficient(facts: Sequence[Fact], rows: Sequence[InstructionReport], partial: bool) -> Fact:
     """Whether what is innocuous can run directly (formal model, section 4).
 
-    PG74 gives every privileged instruction an interpreter routine, so those do not count.
+    PG74 gives every privileged instruction an interpreter routine, so those do not count; nor do
+    those that the constraints make so.
     """
-    stuck = [row.label for row in _always_trapping(rows) if row.privileged is Answer.NO]
+    stuck = [
+        row.label
+        for row in _always_trapping(rows)
+        if row.privileged is Answer.NO and not row.refused
+    ]
     if stuck:
         names = verdicts.listing(stuck)
         return Fact("efficient", Answer.NO, f"innocuous, but always a trap: {names}")
@@ -337,7 +342,9 @@ def _always_trapping(rows: Sequence[InstructionReport]) -> list[InstructionRepor
 
 
 def _notes(rows: Sequence[InstructionReport]) -> tuple[str, ...]:
-    names = [row.label for row in _always_trapping(rows) if row.privileged is Answer.YES]
+    names = [
+        row.label for row in _always_trapping(rows) if row.privileged is Answer.YES or row.refused
+    ]
     if not names:
         return ()
     return (f"privileged although innocuous, so interpreted: {verdicts.listing(names)}",)
@@ -354,6 +361,9 @@ def _assumptions(
             f"invariant {text}: in every reachable state (not asked)" for text, _ in isa.invariants
         ]
     lines += [f"the VMM keeps {text} on the real machine" for text, _ in configuration.constraints]
+    if configuration.linked is not None:
+        text, _ = configuration.linked
+        lines.append(f"efficiency: the guest is linked to addresses where {text}")
     lines += [
         *_apart(isa),
         "the VMM keeps the guest's view mapped as its virtual machine sees it",

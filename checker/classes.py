@@ -66,19 +66,24 @@ class Definitions:
         name = self.asks("privileged", "guard")
         return Obligation(self.prefix, name, About.LITERAL, user, top, _neither_memory_traps, check)
 
-    def traps(self, mode: int, constraints: tuple[Expr, ...]) -> Obligation:
+    def traps(
+        self,
+        mode: int,
+        constraints: tuple[Expr, ...],
+        classes: tuple[TrapClass, ...] = NOT_MEMORY,
+    ) -> Obligation:
         """A state in which the instruction traps, memory traps left out of account."""
 
         def check(runs: Runs) -> Sequence[str]:
-            return ("outcome",) if any(runs[0].traps(c) for c in NOT_MEMORY) else ()
+            return ("outcome",) if any(runs[0].traps(c) for c in classes) else ()
 
         return Obligation(
             self.prefix,
-            self.asks("traps", self.mode_name(mode)),
+            self.asks("traps" if classes == NOT_MEMORY else "other_traps", self.mode_name(mode)),
             About.ONE,
             mode,
             mode,
-            lambda pair: pair.first.traps(*NOT_MEMORY),
+            lambda pair: pair.first.traps(*classes),
             check,
             constraints=constraints,
         )

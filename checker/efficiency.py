@@ -1,6 +1,7 @@
 """A configuration's own facts: its constraints can hold, and user mode reaches what it must."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import cast
 
 from checker import starts
@@ -16,6 +17,7 @@ from spec.ir import Access, Configuration, Isa
 SATISFIABLE = "constraints are satisfiable"
 EFFICIENT = "efficient"
 MOST_REGIONS = 40
+_TABLE = "table "  # names of symbols for what tables hold begin so
 
 
 def check_configuration(
@@ -103,6 +105,9 @@ class _Search:
         virtual, *from_top = self._reached(self._top, address, access, "")
         real, *from_user = self._reached(self._user, address, access, "'")
         wanted: list[Truth] = starts.well_formed(self._isa, self._engine, virtual)
+        if self._configuration.linked is not None:
+            _, used = self._configuration.linked
+            wanted.append(cast(Truth, self._engine.expression(virtual, used, {"va": address})))
         allowed = self._real(real)
         for _ in range(MOST_REGIONS):
             match self._first_model(from_top, wanted):
@@ -119,7 +124,8 @@ class _Search:
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
                 case (reached, assignment):
-                    region = self._region(reached, address, assignment)
+                    whole = reduce(self._engine.both, [reached, *allowed])
+                    region = self._region(whole, address, assignment)
             wanted.append(self._engine.negate(region))
         return Fact(EFFICIENT, Answer.UNKNOWN, f"more than {MOST_REGIONS} regions of addresses")
 
@@ -169,7 +175,7 @@ class _Search:
         for term in in_order((condition,), seen.__contains__):
             seen.add(term)
             if term.op in (Op.LOAD, Op.READ):
-                free[term] = self._terms.symbol(f"table {len(free)}{mark}", term.width)
+                free[term] = self._terms.symbol(f"{_TABLE}{len(free)}{mark}", term.width)
                 array = term.args[0]
                 known = term.op is Op.READ and array.op is Op.ARRAY
                 fixed[term] = resets[array.args[0]] if known else free[term]
@@ -179,11 +185,44 @@ class _Search:
         )
 
     def _region(self, reached: Truth, address: Term, assignment: Assignment) -> Truth:
-        """The addresses that one real state reaches."""
-        evaluation = Evaluation(assignment, self._isa.memory)
-        constants: dict[Term, Value] = {
-            symbol: evaluation.vector(symbol)
+        """Addresses that the real mode reaches: those that one state does, and those that plainer
+        ones do, with tags in their tables (parts of an address) as each address would have them."""
+        if not isinstance(reached, Term):
+            return reached
+        symbols = [
+            symbol
             for symbol in self._terms.symbols(support(reached))
             if symbol is not address and symbol.op is Op.SYMBOL
-        }
-        return Substitution(self._engine, constants).truth(reached)
+        ]
+        evaluation = Evaluation(assignment, self._isa.memory)
+        values: dict[Term, Value] = {symbol: evaluation.vector(symbol) for symbol in symbols}
+        here = Substitution(self._engine, values).truth(reached)
+        tables = [symbol for symbol in symbols if symbol.args[0].startswith(_TABLE)]
+        plain = Evaluation(self._plainer(reached, tables, assignment), self._isa.memory)
+        values = {symbol: plain.vector(symbol) for symbol in symbols}
+        place = plain.vector(address)
+        for symbol in tables:
+            if 2 * symbol.width >= address.width:
+                values[symbol] = self._part(address, place, symbol.width, plain.vector(symbol))
+        tagged = Substitution(self._engine, values).truth(reached)
+        return self._engine.either(here, tagged)
+
+    def _plainer(
+        self, reached: Truth, tables: Sequence[Term], assignment: Assignment
+    ) -> Assignment:
+        """As much of the tables as may be is 0."""
+        for symbol in tables:
+            name = symbol.args[0]
+            if assignment.symbols.get(name, 0):
+                trial = assignment.copy()
+                trial.symbols[name] = 0
+                if Evaluation(trial, self._isa.memory).truth(reached):
+                    assignment = trial
+        return assignment
+
+    def _part(self, address: Term, place: int, width: int, value: int) -> Value:
+        """A part of the address that has the value at the place; the value itself if none has."""
+        for low in range(address.width - width, -1, -1):
+            if value and place >> low & ((1 << width) - 1) == value:
+                return self._engine.extract(address, address.width, low + width - 1, low)
+        return value

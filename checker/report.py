@@ -86,6 +86,7 @@ class InstructionReport:
     hybrid_escape: Answer
     semantic_violation: Answer
     hybrid_semantic_violation: Answer
+    refused: bool = False
     witnesses: tuple[Witness, ...] = ()
     undecided: tuple[Undecided, ...] = ()
     seconds: float = 0.0

@@ -57,7 +57,7 @@ def _answers(classification: Classification) -> object:
     """Everything that two operand sets must share to stand in one row."""
     c = classification
     return (
-        (c.traps, c.traps_in_top, c.privileged),
+        (c.traps, c.traps_in_top, c.refused, c.privileged),
         (c.control_sensitive, c.behaviour_sensitive, c.result_sensitive, c.trap_sensitive),
         (c.user_sensitive, c.supervisor_sensitive, c.user_mode_noop),
         (c.escape, c.hybrid_escape, c.semantic_violation, c.hybrid_semantic_violation),
@@ -75,6 +75,7 @@ def _row(
         members=members,
         traps=first.traps,
         traps_in_top=first.traps_in_top,
+        refused=first.refused,
         privileged=first.privileged,
         control_sensitive=first.control_sensitive,
         behaviour_sensitive=first.behaviour_sensitive,

@@ -5,13 +5,13 @@ from itertools import combinations
 from typing import TypeAlias
 
 from checker.answers import Answer, Classification, Components, Traps, Witness
-from checker.classes import Definitions, EscapeClauses
+from checker.classes import NOT_MEMORY, Definitions, EscapeClauses
 from checker.components import LOCATION, MEMORY, MODE, may_differ
 from checker.obligations import Found, Obligation, Prover
 from checker.subject import ABSTRACT
 from checker.terms import Term, support
 from checker.witness import describe, explaining
-from spec.ir import Configuration, Expr
+from spec.ir import Configuration, Expr, TrapClass
 
 Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
 
@@ -103,6 +103,7 @@ class Classifier:
             semantic_violation=violation,
             hybrid_semantic_violation=hybrid_violation,
             traps_in_top=self._traps(self.top, ()),
+            refused=self._refused(traps),
             witnesses=tuple(self.witnesses.values()),
             undecided=tuple(log.undecided),
             defects=tuple(log.defects),
@@ -163,6 +164,14 @@ class Classifier:
                 return Traps.UNKNOWN
             case _:
                 return Traps.UNKNOWN
+
+    def _refused(self, traps: Traps) -> bool:
+        """In the real mode, as the VMM keeps it, there are privilege traps only."""
+        if traps is not Traps.ALWAYS:
+            return False
+        others = tuple(c for c in NOT_MEMORY if c is not TrapClass.PRIVILEGE)
+        obligation = self.definitions.traps(self.user, self.constraints, others)
+        return self.prover.ask(obligation).answer is NO
 
     def _privileged(self) -> Answer:
         against = self._ask(self.definitions.not_privileged(self.user, self.top), "not_privileged")

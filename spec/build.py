@@ -491,6 +491,9 @@ class Build(Transformer[Any, Any]):
     def uninstall(self, c: list[Any]) -> syntax.TableRoutine:
         return syntax.TableRoutine("remove", c[0], c[1], span=self._span(c))
 
+    def linked(self, c: list[Any]) -> syntax.Linked:
+        return syntax.Linked(str(c[0]), c[1], span=self._span(c))
+
     def virtualize(self, c: list[Any]) -> syntax.Virtualize:
         return syntax.Virtualize(str(c[0]), tuple(c[1:]), span=self._span(c))
 

@@ -1,15 +1,16 @@
 """Declarations of virtualization configurations and claims."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from spec import ir, syntax
 from spec.declare import constants
+from spec.expressions import reads
 from spec.hosting import Hosting, pure
 from spec.lowering import as_truth
 from spec.scope import Globals, StructState, reject
 from spec.source import Span
-from spec.types import Bits
+from spec.types import Bits, Value
 
 _OUTSIDE = (ir.Role.CONTROL, ir.Role.TIME, ir.Role.DEVICE)
 
@@ -40,9 +41,12 @@ class Configurations:
         self.elements = {e.name: e for e in elements}
         self.texts = texts
 
-    def condition(self, node: syntax.Expr) -> tuple[str, ir.Expr]:
+    def condition(
+        self, node: syntax.Expr, scope: Mapping[str, Value] | None = None
+    ) -> tuple[str, ir.Expr]:
         """The text of a condition over state, and its meaning."""
         body = constants(self.globals)
+        body.scope.update(scope or {})
         value = body.coerce(body.expr(node, Bits(1)), Bits(1), node.span)
         expr = as_truth(pure(self.globals, body, value, node.span))
         return self._text(node.span), expr
@@ -83,6 +87,7 @@ class Configurations:
         modes: syntax.AsModes | None = None
         constraints: list[tuple[str, ir.Expr]] = []
         compose: list[syntax.Compose] = []
+        linked: tuple[str, ir.Expr] | None = None
         for item in node.items:
             match item:
                 case syntax.AsModes(virtual, real):
@@ -112,6 +117,10 @@ class Configurations:
                             kept[element] = kind
                 case syntax.Compose():
                     compose.append(item)
+                case syntax.Linked():
+                    if linked is not None:
+                        raise reject("E0301", "`linked` is given twice", item.span)
+                    linked = self._linked(item)
                 case syntax.PageSize() | syntax.MonitorSize() | syntax.TableRoutine():
                     pass  # Hosting reads them
                 case _:
@@ -161,8 +170,22 @@ class Configurations:
             tables.monitor_size,
             tables.install,
             tables.remove,
+            linked,
             span=node.span,
         )
+
+    def _linked(self, node: syntax.Linked) -> tuple[str, ir.Expr]:
+        width = self.globals.virtual_width
+        address = Value(Bits(width), ir.Local("va", width))
+        text, expr = self.condition(node.condition, {node.name: address})
+        if reads(expr):
+            raise reject(
+                "E0218",
+                "what a guest is linked to does not depend on state",
+                node.condition.span,
+                note="it is said of virtual addresses alone",
+            )
+        return text, expr
 
     # ----------------------------------------------------------------- claims
 

@@ -668,6 +668,9 @@ class Configuration:
 
     What `compose` gives an array has its members side by side, member 0 in the lowest bits.
 
+    `linked`: a truth value over the local `va`, and the text as written. The guest uses addresses
+    for which it holds, and efficiency is asked of no others; the other verdicts hold of any guest.
+
     `compose`, `install` and `remove` may also name the locals `region.base` and `region.size`
     (the guest's memory) and `monitor.base`. The last two are procedures over real state:
     `install` (virtual address, physical address, rights, slot) lets the virtual page be accessed
@@ -687,6 +690,7 @@ class Configuration:
     monitor_size: int = 0  # cells of real memory that the VMM keeps for its tables
     install: Function | None = None
     remove: Function | None = None
+    linked: tuple[str, Expr] | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 

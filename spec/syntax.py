@@ -567,8 +567,16 @@ class TableRoutine(_Node):
     body: Block
 
 
+@dataclass(frozen=True, slots=True)
+class Linked(_Node):
+    """The virtual addresses that the guest uses."""
+
+    name: str
+    condition: Expr
+
+
 ConfigurationItem: TypeAlias = (
-    AsModes | Constrain | Keep | Compose | PageSize | MonitorSize | TableRoutine
+    AsModes | Constrain | Keep | Compose | PageSize | MonitorSize | TableRoutine | Linked
 )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -307,10 +308,11 @@ def test_an_innocuous_instruction_that_always_traps_makes_it_inefficient(
     assert (efficient.answer, efficient.reason) == (NO, "innocuous, but always a trap: ADD")
 
 
+@pytest.mark.parametrize("because", [{"privileged": YES}, {"refused": True}])
 def test_a_privileged_instruction_is_interpreted_and_costs_no_efficiency(
-    monkeypatch: pytest.MonkeyPatch,
+    because: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = classified("WAIT", traps=Traps.ALWAYS, privileged=YES)
+    stuck = classified("WAIT", traps=Traps.ALWAYS, **because)
 
     def made_up(inquiries: list[inquiry.Inquiry], **_: object) -> list[inquiry.Answers]:
         facts = (EFFICIENT, SATISFIABLE)

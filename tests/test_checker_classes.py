@@ -145,6 +145,23 @@ def test_traps_are_those_in_the_real_mode_under_the_constraints(name: str, traps
 
 
 @pytest.mark.parametrize(
+    ("name", "configuration", "refused"),
+    [
+        ("SET_MASK", "all", True),
+        ("SET_MASK_TOP", "pair", True),
+        ("NOT_IN_USER", "all", False),
+        ("CALL", "all", False),
+        ("SOMETIMES_DENIED", "all", False),
+        ("MOVE_ONE", "all", False),
+    ],
+)
+def test_refused_is_trapping_always_and_by_privilege(
+    name: str, configuration: str, refused: bool
+) -> None:
+    assert classes(name, configuration).refused is refused
+
+
+@pytest.mark.parametrize(
     ("name", "configuration", "privileged"),
     [
         ("SET_MASK", "all", YES),

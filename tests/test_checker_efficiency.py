@@ -46,3 +46,26 @@ def test_an_array_may_hold_whatever_makes_an_address_reachable(
 
     (found,) = [fact for fact in facts if fact.question == EFFICIENT]
     assert found.answer is answer, found.reason
+
+
+@pytest.mark.parametrize(
+    ("linked", "answer"),
+    [
+        ("", Answer.NO),
+        ("linked(va) where va[15:12] != 7", Answer.YES),
+        ("linked(a) where a < 0x7800", Answer.NO),
+        ("linked(va) where elsewhere(va)", Answer.YES),
+    ],
+)
+def test_only_the_addresses_that_a_guest_is_linked_to_count(
+    tmp_path: Path, linked: str, answer: Answer
+) -> None:
+    text = MACHINE.format(reset="", refused="bits(va)[15:12] == 7")
+    text = text.replace("shadow rest", f"shadow rest {linked}")
+    text += "fn elsewhere(a : bits(16)) -> bool { return a >= 0x8000 }\n"
+    isa = load(write(tmp_path, text)).isa
+    assert isa is not None
+
+    facts = check_configuration(isa, isa.configurations[0], timeout_ms=5000)
+
+    assert [fact.answer for fact in facts if fact.question == EFFICIENT] == [answer]

@@ -365,6 +365,8 @@ def test_what_comes_before_instructions_may_be_replaced(tmp_path: Path) -> None:
         ('include "missing.isa"', "E0501"),
         ("virtualize c { user as user }", "E0401"),
         ("virtualize c { shadow rest }", "E0404"),
+        ("virtualize c { user as user shadow rest linked(va) where va == A }", "E0218"),
+        ("virtualize c { user as user shadow rest linked(va) where va }", "E0203"),
         ("virtualize c { user as user shadow rest pass A }", "E0402"),
         ("virtualize c { user as user shadow K pass K shadow rest }", "E0403"),
         ("virtualize c { nobody as user shadow rest }", "E0201"),
