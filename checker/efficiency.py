@@ -1,7 +1,6 @@
 """A configuration's own facts: its constraints can hold, and user mode reaches what it must."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
 from typing import cast
 
 from checker import starts
@@ -124,8 +123,7 @@ class _Search:
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
                 case (reached, assignment):
-                    whole = reduce(self._engine.both, [reached, *allowed])
-                    region = self._region(whole, address, assignment)
+                    region = self._region(reached, address, assignment)
             wanted.append(self._engine.negate(region))
         return Fact(EFFICIENT, Answer.UNKNOWN, f"more than {MOST_REGIONS} regions of addresses")
 
@@ -185,37 +183,39 @@ class _Search:
         )
 
     def _region(self, reached: Truth, address: Term, assignment: Assignment) -> Truth:
-        """Addresses that the real mode reaches: those that one state does, and those that plainer
-        ones do, with tags in their tables (parts of an address) as each address would have them."""
-        if not isinstance(reached, Term):
-            return reached
+        """Addresses that the real mode reaches: those that one state does, and if its tables hold
+        tags (parts of an address), those that it does with the tags that each address needs."""
         symbols = [
             symbol
             for symbol in self._terms.symbols(support(reached))
             if symbol is not address and symbol.op is Op.SYMBOL
         ]
-        evaluation = Evaluation(assignment, self._isa.memory)
-        values: dict[Term, Value] = {symbol: evaluation.vector(symbol) for symbol in symbols}
-        here = Substitution(self._engine, values).truth(reached)
         tables = [symbol for symbol in symbols if symbol.args[0].startswith(_TABLE)]
-        plain = Evaluation(self._plainer(reached, tables, assignment), self._isa.memory)
-        values = {symbol: plain.vector(symbol) for symbol in symbols}
-        place = plain.vector(address)
+        evaluation = Evaluation(
+            self._plainer(reached, address, tables, assignment), self._isa.memory
+        )
+        place = evaluation.vector(address)
+        values: dict[Term, Value] = {symbol: evaluation.vector(symbol) for symbol in symbols}
         for symbol in tables:
-            if 2 * symbol.width >= address.width:
-                values[symbol] = self._part(address, place, symbol.width, plain.vector(symbol))
-        tagged = Substitution(self._engine, values).truth(reached)
-        return self._engine.either(here, tagged)
+            if _is_tag(symbol, address):
+                value = evaluation.vector(symbol)
+                values[symbol] = self._part(address, place, symbol.width, value)
+        if not any(isinstance(value, Term) for value in values.values()):
+            evaluation = Evaluation(assignment, self._isa.memory)
+            values = {symbol: evaluation.vector(symbol) for symbol in symbols}
+        return Substitution(self._engine, values).truth(reached)
 
     def _plainer(
-        self, reached: Truth, tables: Sequence[Term], assignment: Assignment
+        self, reached: Truth, address: Term, tables: Sequence[Term], assignment: Assignment
     ) -> Assignment:
-        """As much of the tables as may be is 0."""
-        for symbol in tables:
+        """As much of the tables as may be is the upper part of the address, or else 0."""
+        place = Evaluation(assignment, self._isa.memory).vector(address)
+        trials = [(t, place >> address.width - t.width) for t in tables if _is_tag(t, address)]
+        for symbol, value in (*trials, *((table, 0) for table in tables)):
             name = symbol.args[0]
-            if assignment.symbols.get(name, 0):
+            if assignment.symbols.get(name, 0) != value:
                 trial = assignment.copy()
-                trial.symbols[name] = 0
+                trial.symbols[name] = value
                 if Evaluation(trial, self._isa.memory).truth(reached):
                     assignment = trial
         return assignment
@@ -226,3 +226,8 @@ class _Search:
             if value and place >> low & ((1 << width) - 1) == value:
                 return self._engine.extract(address, address.width, low + width - 1, low)
         return value
+
+
+def _is_tag(symbol: Term, address: Term) -> bool:
+    """Whether it is wide enough to be the number of a page."""
+    return address.width <= 2 * symbol.width <= 2 * address.width
