@@ -298,6 +298,7 @@ _MACHINES = (
     "x86/ia32.isa",
     "pdp10/ka10.isa",
     "pdp10/ks10.isa",
+    "pdp11/pdp11_45.isa",
 )
 
 
