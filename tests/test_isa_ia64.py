@@ -1,0 +1,501 @@
+"""IA-64 of `isas/ia64`: what the manual says of levels, pages, banks, NaTs and PSR.vm; the pair.
+
+There is no simulator to judge by. The facts are of the SDM, revision 2.3; its tables are here as
+it prints them.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from checker.check import check
+from checker.report import InstructionReport, Report
+from spec.assembly import assemble
+from spec.encoding import codec_of
+from spec.ir import Isa
+from spec.load import load
+from spec.machine import Machine
+from spec.program import Program
+from spec.state import MachineState
+
+ISAS = Path(__file__).parent.parent / "isas" / "ia64"
+CODE, DATA, VECTORS = 0x1_0000, 0x2_0000, 0x8_0000
+BUNDLE = 16
+VIRTUAL = 0x6000_0000_0000_0000
+KERNEL, USER = 0, 3
+GUEST, HOST = 1, 0
+
+
+@cache
+def described(name: str = "ia64") -> Isa:
+    loaded = load(str(ISAS / f"{name}.isa"))
+    assert loaded.isa is not None, loaded.diagnostics
+    return loaded.isa
+
+
+@cache
+def assembled(text: str, name: str) -> Program:
+    program = assemble(described(name), text, origin=CODE)
+    assert isinstance(program, Program), program
+    return program
+
+
+def machine(text: str, name: str = "ia64", **state: int) -> Machine:
+    isa = described(name)
+    start = MachineState(isa)
+    for segment in assembled(text, name).segments:
+        start.load_cells(segment.address, list(segment.cells))
+    start.update({"IP": CODE, "cr_iva": VECTORS, "cpl": KERNEL, "psr.ic": 1} | state)
+    return Machine(isa, start, codec_of(isa).decode)
+
+
+def gr(bare: Machine, number: int) -> int:
+    return bare.state.arrays["GR"][number]
+
+
+def set_gr(bare: Machine, **values: int) -> None:
+    for name, value in values.items():
+        bare.state.own_array("GR")[int(name.removeprefix("r"))] = value
+
+
+def vector(bare: Machine) -> int:
+    return bare.pc - VECTORS
+
+
+# --------------------------------------------------------------------------- a program
+
+
+def test_a_program_sums_up_a_list_by_a_subroutine() -> None:
+    bare = machine(
+        f"""
+        movl r10={DATA:#x}
+        addl r11=4,r0
+        mov.i ar.lc=r11
+        br.call.sptk.few b0=total
+        st4 [r10]=r8
+        break.m 0x1
+total:  adds r8=0,r0
+next:   ld4 r9=[r10],4
+        cmp.lt p6,p7=r9,r0
+        (p7) add r8=r8,r9
+        br.cloop.sptk.few next
+        br.ret.sptk.few b0
+        """
+    )
+    for i, value in enumerate((5, 6, 7, 8, 9)):
+        bare.state.load_cells(DATA + 4 * i, list(value.to_bytes(4, "little")))
+
+    bare.run(28)
+
+    assert gr(bare, 8) == 35
+    assert bare.state.cells[DATA + 20] == 35
+    assert vector(bare) == 0x2C00
+    assert bare.state.scalars["cr_iim"] == 1
+
+
+# --------------------------------------------------------------------------- privilege
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("rfi", 0x10),
+        ("bsw.1", 0x10),
+        ("ssm 0x4000", 0x10),
+        ("mov psr.l=r2", 0x10),
+        ("mov r2=cr.iva", 0x10),
+        ("mov rr[r2]=r3", 0x10),
+        ("ptc.e r2", 0x10),
+        ("tpa r1=r2", 0x8_0000_0010),
+        ("tak r1=r2", 0x8_0000_0013),
+        ("mov.m ar.k0=r2", 0x20),
+        ("mov.m ar.itc=r2", 0x20),
+    ],
+)
+def test_privileged_instructions_are_general_exceptions_below_level_0(
+    text: str, status: int
+) -> None:
+    bare = machine(text, cpl=USER)
+
+    bare.step()
+
+    assert vector(bare) == 0x5400
+    assert bare.state.scalars["cr_isr"] == status
+    assert bare.state.scalars["cr_ipsr"] >> 32 & 3 == USER
+    assert bare.state.scalars["cr_iip"] == CODE
+    assert bare.state.scalars["cpl"] == KERNEL
+
+
+@pytest.mark.parametrize(
+    "text", ["thash r1=r2", "ttag r1=r2", "mov r1=cpuid[r2]", "mov.m r1=ar.k3", "cover"]
+)
+def test_what_the_literature_lists_runs_at_every_level(text: str) -> None:
+    bare = machine(text, cpl=USER)
+
+    bare.step()
+
+    assert bare.pc == CODE + BUNDLE
+
+
+def test_a_call_saves_the_level_and_a_return_lowers_but_never_raises_it() -> None:
+    bare = machine("br.call.sptk.few b0=sub\nsub: br.ret.sptk.few b0", cpl=2)
+
+    bare.step()
+
+    assert bare.state.scalars["ar_pfs.ppl"] == 2
+
+    bare.state.scalars["ar_pfs.ppl"] = USER
+    bare.step()
+
+    assert (bare.pc, bare.state.scalars["cpl"]) == (CODE + BUNDLE, USER)
+
+    bare.state.scalars["ar_pfs.ppl"] = KERNEL
+    bare.step()
+
+    assert bare.state.scalars["cpl"] == USER
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 2), (1, 2), (2, 2), (3, 3)])
+def test_the_register_stack_gets_no_more_privilege_than_its_program(asked: int, given: int) -> None:
+    bare = machine("mov.m ar.rsc=r2", cpl=2)
+    set_gr(bare, r2=asked << 2)
+
+    bare.step()
+
+    assert bare.state.scalars["ar_rsc.pl"] == given
+
+
+def test_cover_tells_of_the_frame_only_while_nothing_is_collected() -> None:
+    for collecting in (0, 1):
+        bare = machine("cover", CFM=0x123, **{"psr.ic": collecting})
+
+        bare.step()
+
+        assert bare.state.scalars["CFM"] == 0
+        told = (bare.state.scalars["cr_ifs.v"], bare.state.scalars["cr_ifs.ifm"])
+        assert told == ((0, 0) if collecting else (1, 0x123))
+
+
+@pytest.mark.parametrize(("secure", "up"), [(0, 1), (1, 0)])
+def test_secure_monitors_keep_user_programs_from_turning_them_on(secure: int, up: int) -> None:
+    bare = machine("sum 0x6", cpl=USER, **{"psr.sp": secure})
+
+    bare.step()
+
+    assert (bare.state.scalars["be"], bare.state.scalars["up"]) == (1, up)
+
+
+@pytest.mark.parametrize(
+    ("level", "number", "secure", "closed", "read"),
+    [(3, 5, 0, 0, 9), (3, 5, 1, 0, 0), (3, 5, 0, 1, 0), (0, 5, 1, 1, 9), (3, 2, 0, 1, 9)],
+)
+def test_a_monitor_that_is_closed_reads_0_below_level_0(
+    level: int, number: int, secure: int, closed: int, read: int
+) -> None:
+    bare = machine("mov r1=pmd[r2]", cpl=level, **{"psr.sp": secure})
+    set_gr(bare, r1=4, r2=number)
+    bare.state.own_array("pmd")[number] = 9
+    bare.state.own_array("pmc")[number] = closed << 6
+
+    bare.step()
+
+    assert gr(bare, 1) == read
+
+
+# --------------------------------------------------------------------------- interruptions
+
+
+def test_an_interruption_brings_the_other_bank_and_rfi_brings_it_back() -> None:
+    bare = machine(
+        f"break.m 0x5\nnop.m 0x0\n.org {VECTORS + 0x2C00:#x}\nrfi", cpl=USER, **{"psr.i": 1}
+    )
+    set_gr(bare, r16=7)
+    bare.state.own_array("hidden_GR")[0] = 8
+
+    bare.step()
+
+    assert gr(bare, 16) == 8
+    assert [bare.state.scalars[f"psr.{bit}"] for bit in ("bn", "ic", "i")] == [0, 0, 0]
+    assert bare.state.scalars["cr_ipsr"] == 1 << 44 | USER << 32 | 1 << 14 | 1 << 13
+
+    bare.state.scalars["cr_ipsr"] |= 1 << 41  # the handler goes on behind the break
+    bare.step()
+
+    assert gr(bare, 16) == 7
+    assert [bare.state.scalars[f"psr.{bit}"] for bit in ("bn", "ic", "i")] == [1, 1, 1]
+    assert (bare.pc, bare.state.scalars["cpl"]) == (CODE + BUNDLE, USER)
+
+
+def test_a_second_interruption_keeps_the_registers_of_the_first() -> None:
+    bare = machine("break.m 0x5", cr_iip=0x1230, cr_iim=9, **{"psr.ic": 0})
+
+    bare.step()
+
+    assert (bare.state.scalars["cr_iip"], bare.state.scalars["cr_iim"]) == (0x1230, 9)
+    assert bare.state.scalars["cr_isr"] == 1 << 39
+
+
+@pytest.mark.parametrize(("mask", "taken"), [(0x3, True), (0x4, False), (0x5, False)])
+def test_the_task_priority_masks_classes_of_interrupts(mask: int, taken: bool) -> None:
+    bare = machine("nop.m 0x0", irq=1, irq_vector=0x4F, **{"psr.i": 1, "cr_tpr.mic": mask})
+
+    bare.step()
+
+    assert bare.pc == (VECTORS + 0x3000 if taken else CODE + BUNDLE)
+
+
+# --------------------------------------------------------------------------- NaTs
+
+
+def test_a_nat_goes_through_arithmetic_and_faults_where_it_is_used() -> None:
+    bare = machine("ld8.fill r4=[r3]\nadd r5=r4,r6\ntnat.z p6,p7=r5\nmov b1=r5", ar_unat=1 << 2)
+    set_gr(bare, r3=DATA + 16)
+
+    bare.run(3)
+
+    assert [bare.state.arrays["NAT"][n] for n in (4, 5, 6)] == [1, 1, 0]
+    assert [bare.state.arrays["PR"][n] for n in (6, 7)] == [0, 1]
+
+    bare.step()
+
+    assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x5600, 0x10)
+
+
+def test_of_a_nat_no_comparison_holds() -> None:
+    bare = machine("cmp.eq p6,p7=r4,r4")
+    bare.state.own_array("NAT")[4] = 1
+    bare.state.own_array("PR")[6] = bare.state.own_array("PR")[7] = 1
+
+    bare.step()
+
+    assert [bare.state.arrays["PR"][n] for n in (6, 7)] == [0, 0]
+
+
+def test_data_are_big_endian_where_the_user_mask_says_so() -> None:
+    bare = machine("ld4 r4=[r3]", be=1)
+    set_gr(bare, r3=DATA)
+    bare.state.load_cells(DATA, [1, 2, 3, 4])
+
+    bare.step()
+
+    assert gr(bare, 4) == 0x01020304
+
+
+# --------------------------------------------------------------------------- translation
+
+RIGHTS = {  # vol. 2, table 4-2: by TLB.ar and TLB.pl, what levels 3, 2, 1, 0 may do
+    (0, 3): "R R R R",
+    (0, 2): "- R R R",
+    (0, 0): "- - - R",
+    (1, 3): "RX RX RX RX",
+    (1, 1): "- - RX RX",
+    (2, 3): "RW RW RW RW",
+    (2, 0): "- - - RW",
+    (3, 3): "RWX RWX RWX RWX",
+    (3, 2): "- RWX RWX RWX",
+    (4, 3): "R RW RW RW",
+    (4, 2): "- R RW RW",
+    (4, 1): "- - R RW",
+    (4, 0): "- - - RW",
+    (5, 3): "RX RWX RWX RWX",
+    (5, 1): "- - RX RWX",
+    (5, 0): "- - - RWX",
+    (6, 3): "RWX RW RW RW",
+    (6, 2): "- RWX RW RW",
+    (6, 0): "- - - RW",
+    (7, 3): "X X X RX",
+    (7, 2): "X X X RX",
+    (7, 0): "X X X RX",
+}
+
+
+def translated(text: str, rights: int = 3, privilege: int = 3, **state: int) -> Machine:
+    """A machine that has inserted a page at VIRTUAL for data and code, by its own instructions."""
+    insert = """
+        mov cr.ifa=r4
+        mov cr.itir=r5
+        itc.d r6
+        itc.i r6
+        """
+    bare = machine(insert + text, **{"psr.ic": 0})
+    entry = DATA | 0x61 | privilege << 7 | rights << 9
+    set_gr(bare, r4=VIRTUAL, r5=14 << 2 | 0x77 << 8, r6=entry)
+    bare.run(4)
+    assert bare.pc == CODE + 4 * BUNDLE
+    bare.state.update({"psr.ic": 1} | state)
+    return bare
+
+
+@pytest.mark.parametrize(("page", "row"), RIGHTS.items())
+def test_pages_grant_what_the_table_says(page: tuple[int, int], row: str) -> None:
+    for level, expected in zip((3, 2, 1, 0), row.split(), strict=True):
+        found = ""
+        for letter, text, denied in (
+            ("R", "ld8 r9=[r4]", 0x5300),
+            ("W", "st8 [r4]=r9", 0x5300),
+            ("X", "br.cond.sptk.few b1", 0x5200),
+        ):
+            bare = translated(text, *page, cpl=level, **{"psr.dt": 1})
+            if letter == "X":
+                bare.state.scalars.update({"psr.it": 1, "IP": VIRTUAL})
+                bare.state.load_cells(DATA, list(bytes.fromhex(NOP)))
+            bare.step()
+            if vector(bare) != denied:
+                assert bare.pc in (CODE + 5 * BUNDLE, VIRTUAL + BUNDLE)
+                found += letter
+        assert (found or "-") == expected, (page, level)
+
+
+NOP = "0100000001000000000200000000040" + "0"
+
+
+def test_a_missing_translation_tells_of_its_region() -> None:
+    bare = translated("ld8 r9=[r10]", **{"psr.dt": 1})
+    bare.state.own_array("rr")[3] = 0x99 << 8 | 16 << 2
+    set_gr(bare, r10=VIRTUAL)
+
+    bare.step()
+
+    assert vector(bare) == 0x1000
+    assert bare.state.scalars["cr_ifa"] == VIRTUAL
+    assert bare.state.scalars["cr_itir.key"] == 0x99
+    assert bare.state.scalars["cr_itir.ps"] == 16
+    assert bare.state.scalars["cr_isr"] == 1 << 34
+
+
+def test_a_missing_translation_while_nothing_is_collected_is_a_nested_one() -> None:
+    bare = translated("ld8 r9=[r10]", cr_isr=5, **{"psr.dt": 1, "psr.ic": 0})
+    set_gr(bare, r10=VIRTUAL + (1 << 14))
+
+    bare.step()
+
+    assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x1400, 5)
+
+
+@pytest.mark.parametrize(("key", "found"), [(None, 0x1C00), (0x4, 0x5100), (0x2, BUNDLE)])
+def test_keys_are_looked_at_where_the_psr_says_so(key: int | None, found: int) -> None:
+    bare = translated("ld8 r9=[r4]", **{"psr.dt": 1, "psr.pk": 1})
+    if key is not None:
+        bare.state.own_array("pkr")[1] = 0x77 << 8 | key | 1
+
+    bare.step()
+
+    assert vector(bare) == found or bare.pc == CODE + 4 * BUNDLE + found
+
+
+@pytest.mark.parametrize(
+    ("level", "asked", "result"), [(0, 0, 1), (0, 1, 1), (0, 2, 0), (1, 0, 1), (3, 0, 0)]
+)
+def test_probes_have_no_more_privilege_than_their_program(
+    level: int, asked: int, result: int
+) -> None:
+    bare = translated(f"probe.w r9=r4,{asked}", 2, 1, cpl=level, **{"psr.dt": 1})
+
+    bare.step()
+
+    assert gr(bare, 9) == result
+
+
+@pytest.mark.parametrize(("former", "rights", "level"), [(3, 7, 1), (3, 3, 3), (2, 7, None)])
+def test_promotion_pages_give_their_level(former: int, rights: int, level: int | None) -> None:
+    bare = translated("epc", rights, 1, cpl=USER, **{"psr.it": 1, "ar_pfs.ppl": former})
+    cells = [bare.state.cells[CODE + 4 * BUNDLE + n] for n in range(BUNDLE)]
+    bare.state.load_cells(DATA, cells)
+    bare.state.scalars["IP"] = VIRTUAL
+
+    bare.step()
+
+    if level is None:
+        assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x5400, 0)
+    else:
+        assert (bare.pc, bare.state.scalars["cpl"]) == (VIRTUAL + BUNDLE, level)
+
+
+def test_a_purge_takes_the_translations_away() -> None:
+    bare = translated("ptc.l r4,r5\nld8 r9=[r4]")
+
+    bare.step()
+    bare.state.scalars["psr.dt"] = 1
+    bare.step()
+
+    assert vector(bare) == 0x1000
+
+
+# --------------------------------------------------------------------------- PSR.vm
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "calls"),
+    [
+        ("thash r1=r2", 3, True),
+        ("mov r1=cpuid[r2]", 3, True),
+        ("mov r1=pmd[r2]", 3, False),
+        ("cover", 0, True),
+        ("cover", 1, False),
+        ("rfi", 0, True),
+        ("ssm 0x2000", 0, True),
+        ("mov.m r1=ar.k0", 0, False),
+        ("br.call.sptk.few b0=.", 0, False),
+    ],
+)
+def test_virtualized_instructions_of_a_guest_call_the_monitor(
+    text: str, level: int, calls: bool
+) -> None:
+    bare = machine(text, "ia64_vm", vm=GUEST, cpl=level)
+
+    bare.step()
+
+    assert (vector(bare) == 0x6100) == calls
+    if calls:
+        assert bare.state.scalars["cr_ipsr"] >> 46 & 1 == 1
+        assert (bare.state.scalars["vm"], bare.state.scalars["cpl"]) == (HOST, KERNEL)
+
+
+def test_privileged_instructions_of_a_guest_s_programs_are_its_kernel_s_business() -> None:
+    bare = machine("rfi", "ia64_vm", vm=GUEST, cpl=USER)
+
+    bare.step()
+
+    assert vector(bare) == 0x5400
+
+
+@pytest.fixture(scope="module")
+def reports(library_cache: Path) -> tuple[Report, Report]:
+    """Of the machine without PSR.vm and with it."""
+    before, after = (
+        check(described(name), timeout=60.0, cache=library_cache) for name in ("ia64", "ia64_vm")
+    )
+    return before, after
+
+
+def test_every_claim_holds(reports: tuple[Report, Report]) -> None:
+    for report in reports:
+        assert report.claims
+        assert [c.claim for c in report.claims if c.holds.value != "yes"] == []
+        assert report.all_defects == ()
+
+
+def test_the_bit_changes_the_verdict_and_what_traps_but_nothing_that_instructions_change(
+    reports: tuple[Report, Report],
+) -> None:
+    before, after = (report.configurations[0] for report in reports)
+    rows = [
+        {(row.instruction, row.operands): row for row in each.instructions}
+        for each in (before, after)
+    ]
+
+    assert {escape.instruction for escape in before.escapes} >= LISTED
+    assert after.escapes == ()
+    assert rows[1].keys() - rows[0].keys() == {("vmsw.0", ""), ("vmsw.1", "")}
+    assert rows[0].keys() <= rows[1].keys()
+    for key, row in rows[0].items():
+        assert changed(row) == changed(rows[1][key]), key
+
+
+LISTED = {"thash", "ttag", "cover", "fc", "mov from cpuid", "mov from pmd", "mov from ar"}
+
+
+def changed(row: InstructionReport) -> set[str]:
+    """The mode is the level in one of the two, and PSR.vm in the other."""
+    return {*row.control_sensitive.names} - {"mode", "cpl"}
