@@ -397,9 +397,13 @@ def test_probes_have_no_more_privilege_than_their_program(
     assert gr(bare, 9) == result
 
 
-@pytest.mark.parametrize(("former", "rights", "level"), [(3, 7, 1), (3, 3, 3), (2, 7, None)])
-def test_promotion_pages_give_their_level(former: int, rights: int, level: int | None) -> None:
-    bare = translated("epc", rights, 1, cpl=USER, **{"psr.it": 1, "ar_pfs.ppl": former})
+@pytest.mark.parametrize(
+    ("former", "rights", "privilege", "level"), [(3, 7, 1, 1), (3, 3, 3, 3), (2, 7, 1, None)]
+)
+def test_promotion_pages_give_their_level(
+    former: int, rights: int, privilege: int, level: int | None
+) -> None:
+    bare = translated("epc", rights, privilege, cpl=USER, **{"psr.it": 1, "ar_pfs.ppl": former})
     cells = [bare.state.cells[CODE + 4 * BUNDLE + n] for n in range(BUNDLE)]
     bare.state.load_cells(DATA, cells)
     bare.state.scalars["IP"] = VIRTUAL
