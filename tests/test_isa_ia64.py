@@ -42,7 +42,7 @@ def assembled(text: str, name: str) -> Program:
     return program
 
 
-def machine(text: str, name: str = "ia64", **state: int) -> Machine:
+def machine(text: str, name: str = "ia64", /, **state: int) -> Machine:
     isa = described(name)
     start = MachineState(isa)
     for segment in assembled(text, name).segments:
