@@ -47,7 +47,8 @@ def machine(text: str, name: str = "ia64", /, **state: int) -> Machine:
     start = MachineState(isa)
     for segment in assembled(text, name).segments:
         start.load_cells(segment.address, list(segment.cells))
-    start.update({"IP": CODE, "cr_iva": VECTORS, "cpl": KERNEL, "psr.ic": 1} | state)
+    physical = {"psr.it": 0, "psr.dt": 0, "psr.ic": 1, "cpl": KERNEL}
+    start.update({"IP": CODE, "cr_iva": VECTORS} | physical | state)
     return Machine(isa, start, codec_of(isa).decode)
 
 
