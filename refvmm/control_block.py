@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from refvmm.redirect import PREFIX
+from spec.expressions import reads
 from spec.ir import Configuration, Element, Expr, Isa, Literal, Local, Read, Role
 from spec.lowering import extract
 from spec.rewrite import transform
@@ -20,7 +21,9 @@ class ControlBlock:
     """`homes`: for every element that is not in place, the one that holds the virtual value.
 
     In place are general registers, flags, the program counter, and what the configuration passes
-    or mirrors. A virtual machine has as many cells as its region. A bank's member is never in
+    or mirrors; but a scalar that it mirrors and a constraint speaks of is `bound`: it has a home, and is
+    mirrored while the virtual value satisfies the constraint. A virtual machine has as many cells
+    as its region. A bank's member is never in
     place: whichever the virtual mode sees is in the real mode's member while the guest runs, and
     here while the monitor does.
     """
@@ -28,6 +31,7 @@ class ControlBlock:
     homes: Mapping[str, str]
     elements: tuple[Element, ...]  # besides the real machine's
     clocks: tuple[Element, ...]  # time that is not in place: real, home, mark have its shape
+    bound: tuple[Element, ...]
 
     def home(self, element: str) -> str:
         return self.homes.get(element, element)
@@ -40,7 +44,10 @@ def control_block(
 
     They are the description's own, and those of a monitor that runs in the virtual machine.
     """
-    kept = {*configuration.passed, *configuration.mirrored}
+    constrained = {name for _, expr in configuration.constraints for name in reads(expr)}
+    scalars = {element.name for element in virtual if element.length is None}
+    bound = constrained & scalars & {*configuration.mirrored}
+    kept = {*configuration.passed, *configuration.mirrored} - bound
     homes: dict[str, str] = {}
     added: list[Element] = []
     clocks: list[Element] = []
@@ -60,7 +67,8 @@ def control_block(
     places = (("region.base", width), ("region.size", width + 1), ("monitor.base", width))
     added += [Element(name, bits, Role.CONTROL) for name, bits in places]
     added.append(Element(UNIT, isa.fetch.unit_width, Role.CONTROL))
-    return ControlBlock(homes, tuple(added), tuple(clocks))
+    mirrored = tuple(element for element in virtual if element.name in bound)
+    return ControlBlock(homes, tuple(added), tuple(clocks), mirrored)
 
 
 def _copy(element: Element, prefix: str) -> Element:

@@ -14,6 +14,8 @@ from refvmm.redirect import PREFIX, Redirect, relocation
 from refvmm.shadow import Shadow, shadow
 from spec import ir
 from spec.effects import statements
+from spec.expressions import reads
+from spec.rewrite import transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,7 @@ class Monitor:
     resume: ir.Block  # run by `virtual` before the guest runs
     constraints: tuple[tuple[str, ir.Expr], ...]  # over `real`, while the guest runs
     fixed: tuple[tuple[str, int], ...]  # real elements that constraints determine
+    guard: ir.Expr | None  # the guest runs directly only while it holds; over `real`
 
 
 def derive(
@@ -66,6 +69,7 @@ def derive(
     translation = _reachable(isa, isa.translate)
     modes = dict(isa.mode.members)
     real_mode = modes[configuration.real_mode]
+    guard = _guard(configuration, block)
     return Monitor(
         description=replace(isa, elements=virtual),
         configuration=configuration,
@@ -81,11 +85,13 @@ def derive(
         resume=(
             ir.Write(isa.mode.element, ir.Literal(real_mode, isa.mode.width)),
             *_compose(isa, configuration, redirect),
+            *_mirror(block, guard),
             *_banks(isa, block, real_mode, saving=False),
             *(tables.upkeep if tables else ()),
         ),
         constraints=configuration.constraints,
         fixed=tuple(_fixed(configuration)),
+        guard=guard,
     )
 
 
@@ -173,7 +179,34 @@ def _compose(isa: ir.Isa, configuration: ir.Configuration, redirect: Redirect) -
         yield ir.Write(element, placed(redirect.expr(value)), index)
 
 
+def _mirror(block: ControlBlock, guard: ir.Expr | None) -> Iterator[ir.Stmt]:
+    """What constraints speak of is mirrored if the virtual values satisfy them."""
+    if guard is not None:
+        writes = tuple(
+            ir.Write(element.name, ir.Read(block.home(element.name), element.width))
+            for element in block.bound
+        )
+        yield ir.If(guard, writes, ())
+
+
 # --------------------------------------------------------------------------- constraints
+
+
+def _guard(configuration: ir.Configuration, block: ControlBlock) -> ir.Expr | None:
+    """The constraints on what is mirrored, of the virtual values; None if there are none."""
+    bound = {element.name for element in block.bound}
+
+    def home(expr: ir.Expr) -> ir.Expr | None:
+        if isinstance(expr, ir.Read) and expr.element in bound:
+            return ir.Read(block.home(expr.element), expr.width)
+        return None
+
+    guard: ir.Expr | None = None
+    for _, constraint in configuration.constraints:
+        if reads(constraint) & bound:
+            virtual = transform(constraint, home)
+            guard = virtual if guard is None else ir.Logic(ir.LogicOp.AND, guard, virtual)
+    return guard
 
 
 def _fixed(configuration: ir.Configuration) -> Iterator[tuple[str, int]]:

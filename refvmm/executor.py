@@ -197,6 +197,10 @@ class Executor:
             found.append((None, self._texts.block(tuple(plain))))
         return found
 
+    def value(self, expr: Expr) -> Routine:
+        """Gives the value of an expression without locals."""
+        return self._texts.value(expr)
+
     def do(self, pieces: Sequence[Piece]) -> None:
         """Run what `pieces` gave."""
         call = self.hardware.call

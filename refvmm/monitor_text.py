@@ -148,10 +148,13 @@ class MonitorText:
         element = self.monitor.virtual.mode.element
         modes = [self._modes[m] for m in self.monitor.direct if m in self._direct]
         tests = " || ".join(f"{element} == {mode}" for mode in modes)
+        guard = self.monitor.guard
+        if guard is not None:
+            tests = f"({tests}) && mirrored()" if len(modes) > 1 else f"{tests} && mirrored()"
         run = [(f"  if {tests} {{ run }}", "the guest itself, until it traps")]
         rows = [
             ("dispatcher {", ""),
-            *(run if tests else ()),
+            *(run if modes else ()),
             ("  save()", "its trap is not delivered"),
             (
                 f"  let i = decode({self.monitor.virtual.pc})",
@@ -166,10 +169,14 @@ class MonitorText:
         remarks = [
             "Entered at every trap of the guest, and when it starts. The same for every machine.",
         ]
-        if not tests:
+        if not modes:
             remarks.append("Nothing runs directly: every instruction is interpreted.")
+        if guard is not None and modes:
+            remarks.append("The guest runs directly only while what is mirrored may be so.")
         fetch = self._own.block(texts([self.monitor])[0].fetch)
         named = [
+            *(_routine("mirrored", self._own.block((ir.Return(guard),))) if guard else ()),
+            *([""] if guard else ()),
             *_routine("save", self._own.block(self.monitor.save)),
             "",
             *_routine("fetch(address)", fetch),

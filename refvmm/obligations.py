@@ -26,6 +26,8 @@ from refvmm.derive import Monitor
 from refvmm.redirect import present
 from refvmm.relation import (
     expressions,
+    fixed,
+    guarded,
     homes,
     in_real_mode,
     marked,
@@ -104,6 +106,7 @@ class _Maker:
         (translate,) = [f for f in self.isa.functions if f.name == self.isa.translate]
         self.va = ir.Local(_VA, translate.parameters[0].width)
         self.running = expressions(while_running(monitor))
+        self.directly = (*self.running, *expressions(guarded(monitor)))
         self.monitoring = expressions(while_monitoring(monitor))
         not_in_place = [e.name for e in self.isa.elements if e.name in self.homes]
         marks = [MARK + clock.name for clock in monitor.block.clocks]
@@ -115,7 +118,7 @@ class _Maker:
         for name, mode in self.modes:
             yield Possible(f"the monitor at work, virtual mode {name}", mode, self.monitoring)
         for name, mode in self.direct_modes:
-            yield Possible(f"the guest at work, virtual mode {name}", mode, self.running)
+            yield Possible(f"the guest at work, virtual mode {name}", mode, self.directly)
 
     def invariants(self) -> Iterator[Statement]:
         yield Kept("reset, traps and interrupts", None)
@@ -345,7 +348,7 @@ class _Maker:
                 ),
                 ("what the region holds is reached", _implies(inside, reached)),
             ),
-            assume=self.running,
+            assume=self.directly,
             parameters=(self.va,),
         )
 
@@ -375,7 +378,7 @@ class _Maker:
                     cause.parameters,
                     self._guest(),
                     self._overwritten(cause),
-                    self.running,
+                    self.directly,
                 )
             if self.monitor.shadow is None:
                 for access, cells in self.accesses():
@@ -391,13 +394,13 @@ class _Maker:
             Text.DIRECT,
             body,
             body,
-            assume=self.running,
+            assume=self.directly,
             before=read,
             after=read,
             forward=True,
             keep=self._owned(),
             owner=Group.OWN,
-            constants=self.monitor.fixed,
+            constants=fixed(self.monitor),
         )
 
     def accesses(self) -> Iterator[tuple[ir.Access, int]]:

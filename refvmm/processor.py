@@ -15,9 +15,9 @@ from refvmm.derive import Monitor, derive, under
 from refvmm.executor import Attempt, Decoder, Executor, Hardware
 from refvmm.redirect import Redirect
 from spec.expressions import reads
-from spec.ir import Access, Block, Configuration, Element, Interrupt, Isa, Load, Local, Write
+from spec.ir import Access, Block, Configuration, Element, Expr, Interrupt, Isa, Load, Local, Write
 from spec.outcome import Trapped
-from spec.routines import EngineName
+from spec.routines import EngineName, Routine
 
 
 class Processor(Protocol):
@@ -72,9 +72,12 @@ class VirtualProcessor:
         self.text = text
         self._mode = text.isa.mode.element
         self._direct = direct
+        self._guard: Routine | None = None
         self._executor = Executor(text.isa, hardware, decoder, engine, text.fetch, text.unit)
         self.save = self._executor.pieces(text.save)
         self._resume = self._executor.pieces(text.resume)
+        if text.guard is not None:
+            self._guard = self._executor.value(text.guard)
         clocks = {text.home(clock.name) for clock in text.clocks}
         self._clocked = any(reads(i.condition) & clocks for i in text.isa.interrupts)
 
@@ -84,7 +87,7 @@ class VirtualProcessor:
         return self._hardware.state.scalars[self._mode]
 
     def attempt(self) -> Attempt:
-        if self.mode in self._direct:
+        if self.mode in self._direct and (self._guard is None or self._hardware.call(self._guard)):
             done = self._host.attempt()
             if done.trapped is None:
                 return done
@@ -141,6 +144,7 @@ class Text:
     unit: str  # the home of `vmm.unit`
     redirects: tuple[Redirect, ...]  # the monitor's own first
     clocks: tuple[Element, ...]
+    guard: Expr | None  # see `Monitor.guard`
 
     def own(self, element: str) -> str:
         """Where the real machine's state has an element of the monitor itself."""
@@ -167,6 +171,7 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
             UNIT,
             (monitor.redirect,),
             monitor.block.clocks,
+            monitor.guard,
         )
         for outer in reversed(monitors[:depth]):
             text = Text(
@@ -177,6 +182,7 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
                 outer.block.home(text.unit),
                 (*text.redirects, outer.redirect),
                 text.clocks,
+                None if text.guard is None else outer.redirect.expr(text.guard),
             )
         found.append(text)
     return found

@@ -66,9 +66,9 @@ class Programs:
         self.page = max(self.reset.cells.page_cells, configuration.page or 1)
         modes = dict(isa.mode.members)
         self.modes = tuple(modes[name] for name in configuration.virtual_modes)
-        in_place = {*configuration.passed, *configuration.mirrored}
-        self.fixed = {  # the guest has these, and the configuration says what they are
-            name: value for name, value in derive(isa, configuration).fixed if name in in_place
+        monitor = derive(isa, configuration)
+        self.fixed = {  # in place, and the configuration says what they are
+            name: value for name, value in monitor.fixed if name in configuration.passed
         }
         if not self.taste.privileged:
             self.modes = self.modes[-1:]

@@ -138,6 +138,31 @@ def composed(monitor: Monitor) -> list[Named]:
     return found
 
 
+def mirrored(monitor: Monitor) -> list[Named]:
+    """What constraints speak of is mirrored while the guard holds."""
+    if monitor.guard is None:
+        return []
+    found: list[Named] = []
+    for element in monitor.block.bound:
+        home = ir.Read(monitor.block.home(element.name), element.width)
+        same = ir.Compare(ir.CompareOp.EQ, ir.Read(element.name, element.width), home)
+        kept = ir.Logic(ir.LogicOp.OR, ir.Not(monitor.guard), same)
+        found.append((f"`{element.name}` is mirrored", kept))
+    return found
+
+
+def guarded(monitor: Monitor) -> list[Named]:
+    """What holds besides while the guest runs directly."""
+    return [] if monitor.guard is None else [("the guard", monitor.guard)]
+
+
+def fixed(monitor: Monitor) -> tuple[tuple[str, int], ...]:
+    """What has one value while the guest runs directly, homes of what is mirrored included."""
+    bound = {element.name for element in monitor.block.bound}
+    homes = [(monitor.block.home(n), value) for n, value in monitor.fixed if n in bound]
+    return (*monitor.fixed, *homes)
+
+
 def marked(monitor: Monitor) -> list[Named]:
     """Virtual time is up to date."""
     return [
@@ -163,7 +188,7 @@ def in_real_mode(monitor: Monitor) -> Named:
 
 
 def while_running(monitor: Monitor) -> list[Named]:
-    return [*region_fits(monitor), *settled(monitor), *composed(monitor)]
+    return [*region_fits(monitor), *settled(monitor), *composed(monitor), *mirrored(monitor)]
 
 
 def while_monitoring(monitor: Monitor) -> list[Named]:
