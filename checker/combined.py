@@ -1,13 +1,13 @@
 """The combined state of a monitor and its machine as symbols, and runs of all texts from it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import assert_never, cast
 
 from checker import starts
 from checker.answers import OperandSet
 from checker.assignment import Assignment, Evaluation
-from checker.hosted import Direct, Hosting, Plain
+from checker.hosted import Direct, Granted, Hosting, Plain
 from checker.operand_sets import operands
 from checker.proof import Counterexample
 from checker.runs import SymbolicRun, TrapPath
@@ -33,6 +33,7 @@ class End:
     state: State
     waits: Truth
     strays: Truth | None = None  # it stores outside the region; None: this was not kept account of
+    grants: frozenset[Granted] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,18 +179,21 @@ class Combined:
         block: Block,
         frame: Mapping[str, Value | Truth],
         hypotheses: tuple[Truth, ...] = (),
-        memory: Term | None = None,
+        granted: Set[Granted] = frozenset(),
     ) -> End:
+        """A run from the start's memory; see `Hosting` for what it may assume."""
         engine = self.engine(text)
-        engine.hypotheses = hypotheses
+        engine.hypotheses, engine.granted = hypotheses, granted
         pc = self.hosted.bare.pc
         following = start[pc] if self.length is None else frame["next"]
-        run = engine.run(start, memory or self.memory, block, frame, following)
-        engine.hypotheses = ()
+        run = engine.run(start, self.memory, block, frame, following)
+        engine.hypotheses, engine.granted = (), frozenset()
         self._choices = max(self._choices, run.choices)
         state = {name: run.after(name) for name in start}
         state[pc] = run.pc_after
-        return End(run, state, engine.waits, engine.strays if isinstance(engine, Direct) else None)
+        if isinstance(engine, Direct):
+            return End(run, state, engine.waits, engine.strays, frozenset(engine.grants))
+        return End(run, state, engine.waits)
 
     def engine(self, text: Text) -> Hosting:
         match text:

@@ -143,10 +143,13 @@ class _Asking:
             if owner is not None:
                 yield self._answer(statement, Answer.YES, group=owner, direct=False)
             return
-        hypotheses = (left.run.retires,) if statement.forward else ()
-        right = combined.run(Text.BARE, bare_start, statement.right, frame, hypotheses)
         after = combined.updated(left.state, statement.after, left.run.memory)
         presented = End(left.run, combined.presented(after), left.waits)
+        right = combined.run(Text.BARE, bare_start, statement.right, frame, (), left.grants)
+        failures = outcome_failures(combined, presented, right, statement.forward)
+        if statement.forward and any(condition is not False for _, condition in failures):
+            assuming = (left.run.retires,)  # and so it may be easier to ask
+            right = combined.run(Text.BARE, bare_start, statement.right, frame, assuming)
         confined = self._confined(combined, statement, left, right, assumed)
         own = confined and statement.tables  # then the region stays as it is
         failures = outcome_failures(combined, presented, right, statement.forward, memory=not own)

@@ -4,16 +4,24 @@ These say what the virtual machine *is*, beside the monitor's own relocation rou
 proved against them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
+from typing import TypeAlias
 
-from checker.runs import SymbolicRun
+from checker.runs import SymbolicRun, TrapPath
 from checker.symbolic import Symbolic
 from checker.terms import Op, Term, Terms, Truth, Value
 from spec.ir import Access, BinaryOp, Block, CompareOp, Isa, TrapClass
 
+Granted: TypeAlias = tuple[Truth, Truth]
+"""That cells exist, and the path on which that may be taken for granted."""
+
 
 class Hosting(Symbolic):
-    """A machine whose cell `a` is cell `base + a` of memory, for `a < size`; others are absent."""
+    """A machine whose cell `a` is cell `base + a` of memory, for `a < size`; others are absent.
+
+    `granted` is said for those who ask only of what happens where a `Direct` run retires.
+    """
 
     def __init__(self, isa: Isa, terms: Terms, base: Value, size: Value) -> None:
         super().__init__(isa, terms, abstract=False)
@@ -21,6 +29,7 @@ class Hosting(Symbolic):
         self._size = size
         self._relocating = True
         self.hypotheses: tuple[Truth, ...] = ()
+        self.granted: Set[Granted] = frozenset()
 
     def _begin(
         self,
@@ -143,6 +152,10 @@ class Hosting(Symbolic):
         end = self.binary(BinaryOp.ADD, wide, cells, width + 1)
         return self.compare(CompareOp.ULE, end, self._size, width + 1)
 
+    def _present(self, address: Value, cells: int) -> Truth:
+        found = self.present(address, cells)
+        return (found, self._now()) in self.granted or found
+
     def _relocated_load(self, address: Value, cells: int) -> Value:
         width = cells * self.memory.cell_width
 
@@ -152,8 +165,9 @@ class Hosting(Symbolic):
         def parts() -> None:
             self.give_back(self._joined(address, cells) if cells > 1 else 0, width)
 
+        present = self._present(address, cells)
         self.enter({})
-        self.branch(self.present(address, cells), whole, parts)
+        self.branch(present, whole, parts)
         value = self.leave(width)
         assert isinstance(value, int | Term)
         return value
@@ -182,8 +196,9 @@ class Hosting(Symbolic):
                 cell = self.extract(value, cells * single, low + single - 1, low)
                 self._relocated_store(self._beyond(address, number), cell, 1)
 
+        present = self._present(address, cells)
         self.enter({})
-        self.branch(self.present(address, cells), whole, parts)
+        self.branch(present, whole, parts)
         self.leave(None)
 
     def _at(self, address: Value) -> Value:
@@ -207,7 +222,9 @@ class Direct(Plain):
     """The real machine under section 6 of the formal model.
 
     An address in the current mode is refused, for a reason that is left open at each access, or
-    leads where the virtual machine's own translation says, inside the region.
+    leads where the virtual machine's own translation says, inside the region. A run goes on as if
+    nothing were refused, and does not retire where something is: so its terms are those of a run
+    of the virtual machine to which is granted what it was.
     """
 
     def __init__(
@@ -223,6 +240,9 @@ class Direct(Plain):
         self._homes = homes
         self._virtual_mode = virtual_mode
         self._count = 0
+        self._probing = False
+        self._refused: Truth = False
+        self.grants: set[Granted] = set()
         self.strays: Truth = False
         """Some cell that a store has reached so far may lie outside the region."""
 
@@ -230,7 +250,7 @@ class Direct(Plain):
         """`present` of the offset says that all cells lie in the region: the sum is below its size."""
         offset = self.binary(BinaryOp.SUB, address, self._base, self.memory.address_width)
         inside = self.present(offset, size)
-        if not isinstance(inside, Term) or not self._known(inside, {}):
+        if (inside, self._now()) not in self.grants:
             self.strays = self.either(self.strays, self.both(self._now(), self.negate(inside)))
         return super().store_cells(memory, address, value, size)
 
@@ -246,11 +266,38 @@ class Direct(Plain):
         self._relocating = False
         if self.stopped():
             return 0
-        self._refuse(self.negate(self.present(physical, size)))
+        present = self.present(physical, size)
+        self._refuse(self.negate(present))
+        if not self._probing:
+            self.grants.add((present, self._now()))
         return self._at(physical)
 
     def _refuse(self, condition: Truth) -> None:
-        self.branch(condition, lambda: self.trap("refused", TrapClass.HIDDEN, ()), lambda: None)
+        if self._probing:
+            self.branch(condition, lambda: self.trap("refused", TrapClass.HIDDEN, ()), lambda: None)
+        else:
+            self._refused = self.either(self._refused, self.both(self._now(), condition))
+
+    def probe(self, address: Value, size: int, access: Access, mode: Value | None) -> Truth:
+        self._probing = True
+        found = super().probe(address, size, access, mode)
+        self._probing = False
+        return found
+
+    def run(
+        self,
+        start: Mapping[str, Value],
+        memory: Term,
+        block: Block,
+        frame: Mapping[str, Value | Truth],
+        pc_after: Value,
+    ) -> SymbolicRun:
+        run = super().run(start, memory, block, frame, pc_after)
+        if self._refused is False:
+            return run
+        hidden = TrapPath(self.both(run.retires, self._refused), "refused", TrapClass.HIDDEN)
+        retires = self.both(run.retires, self.negate(self._refused))
+        return replace(run, retires=retires, traps=(*run.traps, hidden))
 
     def read(self, element: str, index: Value | None) -> Value:
         return super().read(

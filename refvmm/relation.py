@@ -158,7 +158,7 @@ def guarded(monitor: Monitor) -> list[Named]:
 
 def fixed(monitor: Monitor) -> tuple[tuple[str, int], ...]:
     """What has one value while the guest runs directly, homes of what is mirrored included."""
-    bound = {element.name for element in monitor.block.bound}
+    bound = {element.name for element in monitor.block.bound if monitor.guard is not None}
     homes = [(monitor.block.home(n), value) for n, value in monitor.fixed if n in bound]
     return (*monitor.fixed, *homes)
 
