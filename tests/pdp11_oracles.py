@@ -153,11 +153,11 @@ class Described:
             final = self.engine.deliver(state, outcome.cause, outcome.arguments, outcome.next)
         assert isinstance(final, Retired)
         touched: set[int] = set()
-        for ended in (outcome, final):
+        state, taken = self._pending(final.state)
+        for ended in (outcome, final, *taken):
             for access in ended.accesses.virtual:
                 if access.physical is not None:
                     touched.add(access.physical & ~1)
-        state, taken = self._pending(final.state)
         trapped = bool(taken) or isinstance(outcome, Trapped)
         delivered = [*taken, *(() if final is outcome else (final,))]
         refused = any(a.physical is None for d in delivered for a in d.accesses.virtual)
@@ -166,12 +166,13 @@ class Described:
     def _pending(self, state: MachineState) -> tuple[MachineState, list[Retired]]:
         """After the traps that the instruction asked for: those of the yellow zone and of pages."""
         taken: list[Retired] = []
-        for interrupt in self.isa.interrupts:
-            if interrupt.name in PENDING and self.engine.value(state, interrupt.condition):
-                final = self.engine.run(state, interrupt.delivery, {})
-                assert isinstance(final, Retired)
-                state = final.state
-                taken.append(final)
+        asking = [i for i in self.isa.interrupts if i.name in PENDING]
+        while any(self.engine.value(state, i.condition) for i in asking):
+            first = next(i for i in asking if self.engine.value(state, i.condition))
+            final = self.engine.run(state, first.delivery, {})
+            assert isinstance(final, Retired)
+            state = final.state
+            taken.append(final)
         return state, taken
 
 
@@ -249,6 +250,9 @@ class Simh:
         lines.append("e " + ",".join(shown))
         memory = [a for a in expected.after.memory if a < MEMORY]
         lines += [f"e {address:o}" for address in memory]
+        if case.managed:
+            names = [f"{m}{s}P{k}R{i}" for m in "KSU" for s in "ID" for k in "AD" for i in range(8)]
+            lines += [f"d {name} 0" for name in names]
         gone = {*self.machine.patches(case), *memory}
         lines += [f"d {a:o} {self.machine.words[a // 2]:o}" for a in gone]
         return lines

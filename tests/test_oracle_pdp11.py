@@ -193,7 +193,7 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
     if expected.name == "MOV to @#" and fields["a"] & ~1 == 0o177572:
         ignored["MMR2"] = WORD
     if expected.name == "MOV from @#" and fields["a"] & ~1 == 0o177572:
-        ignored |= {f"R{s}{i}": 0o200 for s in (0, 1) for i in range(6)} | {"PSW": 4}
+        ignored |= dict.fromkeys(expected.after.registers, 0o200) | {"PSW": 4, "MMR0": 0o170200}
     if case.managed:
         bits = 0o300 if expected.cause == "bus_error" else 0o200
         ignored |= {n: bits for n in expected.after.registers if n[1:4] in ("IPD", "DPD")}
