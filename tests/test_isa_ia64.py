@@ -264,6 +264,25 @@ def test_a_nat_goes_through_arithmetic_and_faults_where_it_is_used() -> None:
     assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x5600, 0x10)
 
 
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("ld8 r5=[r4]", 0x4_0000_0010),
+        ("st8 [r6]=r4", 0x2_0000_0010),
+        ("xchg8 r5=[r6],r4", 0x6_0000_0010),
+        ("fc r4", 0xC_0000_0011),
+        ("mov.i ar.lc=r4", 0x10),
+    ],
+)
+def test_a_nat_that_is_used_tells_of_the_reference(text: str, status: int) -> None:
+    bare = machine(text)
+    bare.state.own_array("NAT")[4] = 1
+
+    bare.step()
+
+    assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x5600, status)
+
+
 def test_of_a_nat_no_comparison_holds() -> None:
     bare = machine("cmp.eq p6,p7=r4,r4")
     bare.state.own_array("NAT")[4] = 1
