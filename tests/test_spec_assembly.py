@@ -299,6 +299,7 @@ _MACHINES = (
     "pdp10/ka10.isa",
     "pdp10/ks10.isa",
     "pdp11/pdp11_45.isa",
+    "ia64/ia64.isa",
 )
 
 
