@@ -372,6 +372,17 @@ class Combined:
         }
         return Substitution(self.monitor, symbols)
 
+    def guest_at_ends(self, guest: Iterable[str]) -> tuple[Substitution, Substitution]:
+        """What is the guest's holds all zeros, and all ones."""
+        scalars = [
+            value
+            for value in (self.start[name] for name in guest)
+            if isinstance(value, Term) and value.op is Op.SYMBOL
+        ]
+        zeros: dict[Term, Value] = dict.fromkeys(scalars, 0)
+        ones: dict[Term, Value] = {value: (1 << value.width) - 1 for value in scalars}
+        return Substitution(self.monitor, zeros), Substitution(self.monitor, ones)
+
     def twin(self, guest: Iterable[str], arguments: Iterable[Value | Truth]) -> Substitution:
         """The same with other values of the guest's elements and of arguments."""
         values = [*(self.start[name] for name in guest), *arguments]

@@ -234,7 +234,11 @@ class _Asking:
             combined = Combined(self.hosted, statement.mode, True)
             wanted = cast(Truth, combined.real.expression(combined.start, condition, {}))
             assumed = combined.assumed(statement.assume, {}) + combined.well_formed(combined.start)
-            found = self._solve(combined, statement.name, [wanted, *assumed])
+            ends = combined.guest_at_ends(statement.guest)  # else a model may rest on the guest's
+            also = [other.truth(wanted) for other in ends]
+            found = self._solve(combined, statement.name, [wanted, *assumed, *also])
+            if not isinstance(found, Refuted):
+                found = self._solve(combined, statement.name, [wanted, *assumed])
             if not isinstance(found, Refuted):
                 reasons.append(f"{name}: never under the constraints")
                 continue

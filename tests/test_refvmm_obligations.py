@@ -345,6 +345,15 @@ def test_tables_larger_than_what_is_kept_for_them_are_refuted() -> None:
     assert all(shown is not None for shown in found.values())
 
 
+def test_a_timer_that_the_guest_could_raise_too_is_still_the_monitors() -> None:
+    monitor = derived("pdp10/ka10_jrst")
+
+    found = [d for _, d in proved(monitor, DIRECT, lambda s: s.group is Group.CONTROL)]
+
+    assert [d.answer for d in found] == [Answer.YES] * 2
+    assert {d.reason for d in found} == {"channel_interrupt can be armed"}
+
+
 @pytest.mark.deep
 def test_the_shadow_tables_of_rv32_have_no_obligation_open() -> None:
     answers = [d for _, d in proved(derived("riscv/rv32"), DIRECT)]
