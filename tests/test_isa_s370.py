@@ -48,7 +48,7 @@ def word(bare: Machine, at: int, size: int = 4) -> int:
 def test_a_problem_program_runs_in_pages_and_calls_the_supervisor() -> None:
     bare = machine(
         {
-            0x100: "lctl 0, 1, 512(0)\n lpsw 520(0)",
+            0x100: "lctl 0, 0, 512(0)\n lctl 1, 1, 516(0)\n lpsw 520(0)",
             0x200: ".long 0x00800000, 0x00003000, 0x04090000, 0x00001000",
             0x3000: ".long 0xF0003400",  # a segment of 64K with pages of 4K
             0x3402: ".half 0x0060, 0x0070",  # page 1 is at 6000, page 2 at 7000
@@ -66,7 +66,7 @@ def test_a_problem_program_runs_in_pages_and_calls_the_supervisor() -> None:
     bare.state.own_array("GR")[3] = 0x1E00
     bare.state.own_array("GR")[4] = 0x1012
 
-    bare.run(11)
+    bare.run(12)
 
     assert bare.state.scalars["P"] == SUPERVISOR
     assert bare.pc == 0x4000
