@@ -60,7 +60,8 @@ class _Known:
             if known is instruction and chosen == operands and timeout == timeout_ms:
                 return prover
         subject = Subject(engines_of(self.machine), instruction, operands, self.specializer)
-        solver = Solver(subject.engines.terms, self.isa.memory, timeout_ms)
+        fields, plain = subject.operand_supports()
+        solver = Solver(subject.engines.terms, self.isa.memory, timeout_ms, fields, plain)
         prover = Prover(subject, solver, self.replay, Log(lambda name: None))
         self._last = (instruction, operands, timeout_ms, prover)
         return prover

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from checker.meetings import Meetings, Place, same_place
 from checker.storage import Storage
 from checker.substitution import rebuilt
 from checker.terms import Argument, Op, Term, Terms, Truth, Value, in_order, support
 from spec.ir import BinaryOp, CompareOp, LogicOp, Memory
-
-Place = tuple[Term | None, int]
-"""The sum of a term and a constant, modulo the width of an address."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +53,8 @@ class Flattening:
         (and constants); `consequences` then say so."""
         self._is_apart = apart
         self._storage = Storage(terms, memory)
+        width = memory.address_width
+        self.meetings = Meetings(self._storage, width, lambda at: self._place(at, width))
         self._terms = terms
         self._memory = memory
         self._known: dict[Term, Argument] = {}
@@ -173,7 +173,7 @@ class Flattening:
             if one.of_memory:
                 same = self._same_cell(one.place, other.place)
             else:
-                same = self._same_place(one.place, other.place, one.array.args[1])
+                same = same_place(self._storage, one.place, other.place, one.array.args[1])
         else:
             assert isinstance(one, Applied) and isinstance(other, Applied)
             same = storage.all(
@@ -194,25 +194,7 @@ class Flattening:
     def _same_cell(self, one: Place, other: Place) -> Truth:
         if self._is_apart and one[0] is not other[0]:
             return False
-        return self._same_place(one, other, self._memory.address_width)
-
-    def _same_place(self, one: Place, other: Place, width: int) -> Truth:
-        """Whether two places are one; all pairs of cells of two accesses share a subtraction."""
-        (base, offset), (other_base, other_offset) = one, other
-        if base is other_base:
-            return offset == other_offset
-        mask = (1 << width) - 1
-        if base is None:
-            assert other_base is not None
-            return self._storage.equal(other_base, (offset - other_offset) & mask, width)
-        if other_base is None:
-            return self._storage.equal(base, (other_offset - offset) & mask, width)
-        if base.serial > other_base.serial:
-            base, other_base, offset, other_offset = other_base, base, other_offset, offset
-        if offset == other_offset:
-            return self._storage.equal(base, other_base, width)
-        distance = self._storage.binary(BinaryOp.SUB, base, other_base, width)
-        return self._storage.equal(distance, (other_offset - offset) & mask, width)
+        return self.meetings.same(one, other)
 
     # -- rewriting
 
@@ -274,7 +256,7 @@ class Flattening:
                 then, orelse = (self._content(a, place, width, of_memory) for a in args[1:])
                 return storage.select(args[0], then, orelse, width)
             case Op.WRITE:
-                here = self._same_place(self._place(args[1], args[3]), place, args[3])
+                here = same_place(self._storage, self._place(args[1], args[3]), place, args[3])
                 if here is True:
                     written: Value = args[2]
                     return written

@@ -147,12 +147,18 @@ class Prover:
         found: Verdict = Unknown("not asked")
         if vouched:
             found = self._verdict(obligation, ABSTRACT, LITTLE)
+        if isinstance(found, Proved):
+            return Found(Answer.NO)
         for look, part in ((self._apart, SOME), (self._near_known, WHOLE)):
             if isinstance(found, Proved):
                 return Found(Answer.NO)
             shown = look(obligation)
             if shown is not None:
                 return Found(Answer.YES, shown)
+            if look == self._apart:
+                settled = self._meeting(obligation)
+                if settled is not None:
+                    return settled
             if vouched and isinstance(found, Unknown):
                 found = self._solve(obligation, pair, goal, whole=False, part=part)
         if isinstance(found, Proved):
@@ -185,11 +191,12 @@ class Prover:
         if obligation.name in self.log.skip:
             return False
         vouched = self._abstraction_vouches(obligation)
-        if vouched and isinstance(self._verdict(obligation, ABSTRACT, SOME), Proved):
-            return True
         marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
+        part = LITTLE if marked else SOME
+        if vouched and isinstance(self._verdict(obligation, ABSTRACT, part), Proved):
+            return True
         return (marked or not vouched) and isinstance(
-            self._verdict(obligation, CONCRETE, SOME), Proved
+            self._verdict(obligation, CONCRETE, part), Proved
         )
 
     def _verdict(self, obligation: Obligation, level: Level, part: float) -> Verdict:
@@ -208,6 +215,9 @@ class Prover:
                 found = Unknown(f"{pair.touched_cells} cells are touched")
             else:
                 found = self._solve(obligation, pair, goal, whole=False, part=part)
+                conditions = self._conditions(obligation, pair, goal, whole=True)
+                if level is CONCRETE and isinstance(found, Unknown) and conditions is not None:
+                    found = self._solver.meet(*conditions)
             self._verdicts[key] = found
         return found
 
@@ -258,7 +268,7 @@ class Prover:
             subject, first, second = self.subject, obligation.first, obligation.second
             if obligation.about is About.LITERAL:
                 found = Pair(
-                    subject, first, second, level, lambda: literal(subject, first, second, level)
+                    subject, first, second, level, lambda _: literal(subject, first, second, level)
                 )
             else:
                 differ, equal = obligation.differ, obligation.equal
@@ -267,7 +277,7 @@ class Prover:
                     first,
                     second,
                     level,
-                    lambda: related(subject, first, second, differ, equal, level),
+                    lambda pair: related(pair, subject, first, second, differ, equal, level),
                 )
             self._pairs[key] = found
         return found
@@ -348,6 +358,22 @@ class Prover:
         values = self._solver.find_apart(*conditions)
         pair = self.pair(obligation, CONCRETE)
         return None if values is None else self._replayed(obligation, pair, values)
+
+    def _meeting(self, obligation: Obligation) -> Found | None:
+        """The answer by where accesses to memory meet, if that is soon found."""
+        conditions = self._concrete_conditions(obligation)
+        if conditions is None:
+            return None
+        self.log.announce(obligation.name)
+        match self._solver.meet(*conditions):
+            case Proved():
+                return Found(Answer.NO)
+            case Refuted(assignment):
+                pair = self.pair(obligation, CONCRETE)
+                shown = self._replayed(obligation, pair, assignment)
+                return None if shown is None else Found(Answer.YES, shown)
+            case Unknown():
+                return None
 
     def _near_known(self, obligation: Obligation) -> Shown | None:
         """States whose accesses are where they were in states that showed something else."""

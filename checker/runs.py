@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from checker.terms import Term, Truth, Value
 from spec.ir import Access, TrapClass
@@ -16,6 +17,10 @@ class TrapPath:
     trap_class: TrapClass
     arguments: tuple[Value | Truth, ...] = ()
     translating: bool = False
+
+
+Key: TypeAlias = tuple[Value, int, Access]
+"""An access to the view: virtual address, cells, kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +76,8 @@ class SymbolicRun:
     stored_physically: tuple[TouchedPhysical, ...]
     rewalked: tuple[Rewalked, ...]  # on concrete translation
     choices: int  # at most so many were made
+    viewed: Mapping[Term, Key]
+    """Terms that are nothing but what the view held before the run, where that was loaded."""
 
     def after(self, element: str) -> Value:
         return self.written.get(element, self.start[element])

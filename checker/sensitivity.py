@@ -105,7 +105,7 @@ class Classifier:
             traps_in_top=self._traps(self.top, ()),
             refused=self._refused(traps),
             witnesses=tuple(self.witnesses.values()),
-            undecided=tuple(log.undecided),
+            undecided=tuple(dict.fromkeys(log.undecided)),
             defects=tuple(log.defects),
         )
 
@@ -276,8 +276,21 @@ class Classifier:
             settled += found
             left = [name for name in left if name not in found]
             if not found:
-                break
+                likely = self._likeliest(left)
+                if self.prover.ask(singles[likely]).answer is not YES:
+                    break
+                settled.append(likely)
+                left.remove(likely)
         return settled + left
+
+    def _likeliest(self, names: list[str]) -> str:
+        """One on which an instruction that depends on any of them depends for sure, or else one
+        that decides more than where things lie."""
+        for name in (LOCATION, MEMORY):
+            if name in names:
+                return name
+        moving = self.machine.translation.reads
+        return next((name for name in names if name not in moving), names[0])
 
     def _two_modes(self, behaviour: Answers, result: Answers, first: int, second: int) -> None:
         """Sensitivity on the mode alone, for one pair of modes."""

@@ -5,16 +5,14 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from checker.components import LOCATION, MEMORY, MODE, Machine, swapped_members
-from checker.runs import Touched, TrapPath
+from checker.runs import Key, Touched, TrapPath
 from checker.subject import Level, Subject, differ
 from checker.substitution import Substitution
 from checker.symbolic import CHOICE_WIDTH, PHYSICAL_ADDRESS, PLACE_IN_VIEW
 from checker.terms import Op, Term, Truth, Value
-from spec.ir import Access, BinaryOp, CompareOp, TrapClass
+from spec.ir import BinaryOp, CompareOp, TrapClass
 
 V = TypeVar("V")
-
-Key = tuple[Value, int, Access]
 
 
 class Side:
@@ -258,7 +256,7 @@ class Pair:
         first: int,
         second: int,
         level: Level,
-        rename: Callable[[], Substitution],
+        rename: Callable[["Pair"], Substitution],
     ) -> None:
         self.subject = subject
         self.level = level
@@ -273,7 +271,7 @@ class Pair:
     @property
     def second(self) -> Side:
         if self._second is None:
-            self._second = Side(self.subject, self._second_mode, self.level, self._rename())
+            self._second = Side(self.subject, self._second_mode, self.level, self._rename(self))
         return self._second
 
     @property
@@ -449,7 +447,7 @@ class Pair:
     def _look_up(self, side: int, key: Key) -> tuple[tuple[TrapPath, ...], Value]:
         found = self._looked_up.get((side, key))
         if found is None:
-            state = (self.first, self.second)[side]
+            state = self.second if side else self.first
             address, size, access = key
             found = self.engine.look_up(state.start, state.memory_before, address, size, access)
             self._looked_up[side, key] = found
@@ -457,6 +455,10 @@ class Pair:
 
     def _place(self, side: int, key: Key) -> Value:
         return self._look_up(side, key)[1]
+
+    def content(self, key: Key) -> Value:
+        """What the view of the first state holds."""
+        return self.engine.load_cells(self.first.memory_before, self._place(0, key), key[1])
 
     def _refused(self, side: int, key: Key) -> Truth:
         return self.engine.any(*(path.condition for path in self._look_up(side, key)[0]))
@@ -473,6 +475,7 @@ class Pair:
 
 
 def related(
+    pair: Pair,
     subject: Subject,
     first: int,
     second: int,
@@ -504,7 +507,21 @@ def related(
         memory = engine.physical if level else subject.memory
         symbols[memory] = primed(subject, memory)
     elsewhere = level and _may_lie_elsewhere(subject, first, second, differ_in, symbols)
-    return Substitution(engine, symbols, _own_functions(PLACING) if elsewhere else {})
+    functions = _own_functions(PLACING) if elsewhere else {}
+    if level:
+        return Substitution(engine, symbols, functions)
+    viewed = subject.run(second, level).viewed
+
+    def seen(load: Term) -> Value | None:
+        """Where both runs see the same, the second one's is the first one's."""
+        key = viewed.get(load)
+        if key is None:
+            return None
+        address, size, access = key
+        return pair.content((substitution.vector(address), size, access))
+
+    substitution = Substitution(engine, symbols, functions, seen)
+    return substitution
 
 
 def _may_lie_elsewhere(

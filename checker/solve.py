@@ -1,6 +1,6 @@
 """Z3: whether a condition over terms can hold, and for which values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import Any, TypeAlias, assert_never
@@ -8,7 +8,12 @@ from typing import Any, TypeAlias, assert_never
 import z3
 
 from checker.assignment import Assignment, cell_addresses
+from checker.cases import cases
+from checker.cuts import cut
 from checker.flattening import Applied, Flattening, Read
+from checker.meetings import Loose
+from checker.storage import Storage
+from checker.substitution import Substitution
 from checker.terms import Argument, Op, Term, Terms, Truth, Value, in_order, support
 from spec.ir import BinaryOp, CompareOp, Memory, UnaryOp
 
@@ -17,6 +22,9 @@ PATIENCE = 5
 
 WHOLE, SOME, LITTLE = 1.0, 0.1, 0.03
 """Parts of the time: the smaller ones are spent on what may turn out hopeless."""
+
+MOST_MEETINGS = 6
+"""Ways for accesses to meet that are tried, of those that spots allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +50,24 @@ Verdict: TypeAlias = Proved | Refuted | Unknown
 class Solver:
     """Decides conditions over one graph of terms; keeps what it translated."""
 
-    def __init__(self, terms: Terms, memory: Memory, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        memory: Memory,
+        timeout_ms: int,
+        fields: int = 0,
+        plain: int = 0,
+    ) -> None:
+        """`fields` and `plain` are the supports of an instruction's fields and of the registers
+        that its operands are made of."""
         self._terms = terms
+        self.fields, self.plain = fields, plain
         self._memory = memory
         self._timeout = timeout_ms / 1000
         self._known: dict[Term, Any] = {}
         self._functions: dict[str, Any] = {}
         self._arrays = z3.SolverFor("QF_AUFBV")
+        self._storage = Storage(terms, memory)
         self._exact = Flattening(terms, memory)
         self._apart = Flattening(terms, memory, apart=True)
         self.seconds = 0.0
@@ -67,6 +86,132 @@ class Solver:
             found = self._flat(self._exact, conditions, self._timeout)
         self.seconds += perf_counter() - started
         return found
+
+    def meet(self, *conditions: Truth) -> Verdict:
+        """Whether all conditions can hold together: each way of storing apart, and first of all
+        where accesses to memory may meet at all."""
+        if not self._uses_arrays(conditions):
+            return Unknown("no memory")
+        started = perf_counter()
+        self.calls += 1
+        found: Verdict = Proved()
+        for case in cases(self._storage, conditions):
+            verdict = self._meeting(case)
+            if not isinstance(verdict, Proved):
+                found = verdict
+            if isinstance(verdict, Refuted):
+                break
+        self.seconds += perf_counter() - started
+        return found
+
+    def _meeting(self, conditions: Sequence[Truth]) -> Verdict:
+        """Find where accesses may meet, then decide with addresses that meet there."""
+        inner = self.fields | self.plain
+        own = [c for c in conditions if not support(c) & ~inner]
+        rest = [c for c in conditions if support(c) & ~inner]
+        short, cuts = cut(self._storage, rest, self.fields, self.plain)
+        flattening = self._exact
+        flat = [flattening.truth(condition) for condition in [*short, *own]]
+        every = [*flat, *flattening.consequences(short, flat)]
+        loose = flattening.meetings.loosened(every)
+        if loose is None:
+            return self._flat(flattening, conditions, self._timeout * SOME)
+        solver = z3.SimpleSolver()
+        solver.add(*(self._truth(condition) for condition in loose.conditions))
+        equations = {term: self._truth(spots) for term, spots in loose.equations.items()}
+        tried: list[Verdict] = []
+        while len(tried) < MOST_MEETINGS:
+            answer = _check(solver, self._timeout * SOME * 2)
+            if answer == z3.unknown:
+                break
+            if answer == z3.unsat:
+                if all(isinstance(verdict, Proved) for verdict in tried):
+                    return Proved()
+                break
+            known, places = self._met(flattening, loose, solver.model())
+            found = self._where(flattening, every, known, places)
+            if isinstance(found, Refuted):
+                whole = self._uncut(found.assignment, cuts, own, short)
+                if whole is not None:
+                    return Refuted(whole)
+                found = Unknown("the operands are not found")
+            tried.append(found)
+            solver.add(z3.Or(*(spots != known[term] for term, spots in equations.items())))
+        return Unknown("timeout")
+
+    def _met(
+        self, flattening: Flattening, loose: Loose, model: Any
+    ) -> tuple[dict[Term, bool], list[Truth]]:
+        """Which equations of addresses hold where spots are as in a model, and what makes them."""
+        known = {
+            term: z3.is_true(model.eval(self._truth(spots), model_completion=True))
+            for term, spots in loose.equations.items()
+        }
+        places: list[Truth] = []
+        for between, pair in loose.pairs.items():
+            distance = model.eval(self._truth(between), model_completion=True).as_long()
+            places.append(flattening.meetings.apart(pair, distance, between.width))
+        return known, places
+
+    def _where(
+        self,
+        flattening: Flattening,
+        conditions: Sequence[Truth],
+        known: Mapping[Term, bool],
+        places: Sequence[Truth],
+    ) -> Verdict:
+        """Flat conditions where equations of addresses hold or not, as `places` say."""
+        substitution = Substitution(self._storage, known)
+        decided = [*(substitution.truth(condition) for condition in conditions), *places]
+        if False in decided:
+            return Proved()
+        return self._decide(
+            z3.SimpleSolver(),
+            [self._truth(condition) for condition in decided],
+            self._timeout * LITTLE,
+            lambda model: self._flat_assignment(flattening, model, decided),
+        )
+
+    def _uncut(
+        self,
+        found: Assignment,
+        cuts: Mapping[Term, Term],
+        own: Sequence[Truth],
+        short: Sequence[Truth],
+    ) -> Assignment | None:
+        """The values with operands that make the values of what was cut out."""
+        if not cuts:
+            return found
+        storage = self._storage
+        reached = 0
+        for condition in short:
+            reached |= support(condition)
+        wanted: list[Truth] = list(own)
+        for symbol, term in cuts.items():
+            value = found.symbols.get(symbol.args[0])
+            if value is not None:
+                wanted.append(storage.equal(term, value, term.width))
+        for leaf in self._terms.symbols((self.fields | self.plain) & reached):
+            if leaf.op is Op.SYMBOL and leaf.width and leaf.args[0] in found.symbols:
+                value = found.symbols[leaf.args[0]]
+                wanted.append(storage.equal(leaf, value, leaf.width))
+            elif leaf.op is Op.ARRAY:
+                _, index_width, width = leaf.args
+                for index, content in found.arrays.get(leaf.args[0], {}).items():
+                    held = storage.read_place(leaf, index, index_width, width)
+                    wanted.append(storage.equal(held, content, width))
+        if False in wanted:
+            return None
+        verdict = self._flat(self._exact, wanted, self._timeout * SOME)
+        if not isinstance(verdict, Refuted):
+            return None
+        more = verdict.assignment
+        arrays = {
+            name: {**found.arrays.get(name, {}), **more.arrays.get(name, {})}
+            for name in {**found.arrays, **more.arrays}
+        }
+        symbols = {**found.symbols, **more.symbols}
+        return Assignment(symbols, arrays, {**found.results, **more.results})
 
     def find(self, *conditions: Truth) -> Assignment | None:
         """Values for which all conditions hold, if some are found soon; for conditions that

@@ -157,11 +157,15 @@ class Storage(Folding):
                     if positive
                     else self.select_memory(condition, other, base)
                 )
-                old = self.load_cells(merged, address, size)
+                old = self.kept_cells(merged, address, size)
                 first, second = (value, old) if positive else (old, value)
                 chosen = self.select(condition, first, second, size * self.memory.cell_width)
                 return self.store_cells(merged, address, chosen, size)
         return self.terms.make(Op.SELECT_ARRAY, 0, condition, then, orelse)
+
+    def kept_cells(self, memory: Term, address: Value, size: int) -> Value:
+        """What cells hold, to be stored there again where something else is not."""
+        return self.load_cells(memory, address, size)
 
     def _below(self, chain: Term, base: Term) -> bool:
         """Whether a chain of writes was built upon `base`."""

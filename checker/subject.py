@@ -172,6 +172,16 @@ class Subject:
             }
         return found
 
+    def operand_supports(self) -> tuple[int, int]:
+        """The supports of the instruction's fields, and of the guest's registers and flags."""
+        fields = plain = 0
+        for value in self.operands.fields.values():
+            fields |= support(value)
+        start = self.start(self.machine.isa.mode.members[0][1])
+        for name in self.machine.plain:
+            plain |= support(start[name])
+        return fields, plain
+
     def touches_memory(self, mode: int) -> bool:
         """Whether a run in this mode may use memory or translation at all."""
         run = self.run(mode, ABSTRACT)

@@ -1,6 +1,6 @@
 """The same terms over other symbols."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from checker.storage import Storage
@@ -16,8 +16,11 @@ class Substitution:
         storage: Storage,
         symbols: Mapping[Term, Term] | Mapping[Term, Value],
         functions: Mapping[str, str] | None = None,
+        seen: Callable[[Term], Value | None] = lambda term: None,
     ) -> None:
+        """`seen`: what a load (over the symbols before) is replaced by, if anything."""
         self._storage = storage
+        self._seen = seen
         self._functions = functions or {}
         self.names: dict[str, str] = {  # of the symbols that are replaced by symbols
             old.args[0]: new.args[0]
@@ -64,6 +67,9 @@ class Substitution:
         match term.op:
             case Op.SYMBOL | Op.ARRAY:
                 return term
+            case Op.LOAD:
+                seen = self._seen(term)
+                return rebuilt(storage, term, args) if seen is None else seen
             case Op.APPLY:
                 name = self._functions.get(args[0], args[0])
                 pairs = zip(args[1::2], args[2::2], strict=True)

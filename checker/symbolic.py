@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from checker.runs import Rewalked, SymbolicRun, Touched, TouchedPhysical, TrapPath
+from checker.runs import Key, Rewalked, SymbolicRun, Touched, TouchedPhysical, TrapPath
 from checker.storage import Shape, Storage, shape_of
 from checker.terms import Op, Term, Terms, Truth, Value
 from checker.translation import Translation, reached, translation
@@ -138,6 +138,11 @@ class Symbolic(Storage):
             stored_physically=tuple(self._stored),
             rewalked=tuple(self._rewalked),
             choices=self._most_choices,
+            viewed={
+                term: key
+                for term, key in self._viewed_as.items()
+                if key is not None and term.op is Op.LOAD and term.args[0] is memory
+            },
         )
 
     def look_up(
@@ -187,6 +192,7 @@ class Symbolic(Storage):
         self._stored: list[TouchedPhysical] = []
         self._stored_in_view: list[TouchedPhysical] = []
         self._rewalked: list[Rewalked] = []
+        self._viewed_as: dict[Term, Key | None] = {}
         self._translating = 0
         self._most_choices = 0
 
@@ -248,7 +254,22 @@ class Symbolic(Storage):
     def load(self, address: Value, width: int, access: Access, mode: Value | None) -> Value:
         size = width // self.memory.cell_width
         physical = self._reach(address, size, access, mode)
-        return 0 if self.stopped() else self.load_cells(self._memory, physical, size)
+        if self.stopped():
+            return 0
+        found = self.load_cells(self._memory, physical, size)
+        own = mode is None and not self._translating and not self._translation_changed()
+        self._note_view(found, (address, size, access) if own else None)
+        return found
+
+    def _note_view(self, content: Value, key: Key | None) -> None:
+        """A term is what the view held at an address, unless it is anything else, too."""
+        if isinstance(content, Term) and self._viewed_as.setdefault(content, key) != key:
+            self._viewed_as[content] = None
+
+    def kept_cells(self, memory: Term, address: Value, size: int) -> Value:
+        found = super().kept_cells(memory, address, size)
+        self._note_view(found, None)
+        return found
 
     def store(self, address: Value, value: Value, width: int, mode: Value | None) -> None:
         size = width // self.memory.cell_width
@@ -271,8 +292,14 @@ class Symbolic(Storage):
                         Rewalked(both, address, size, stored.address, stored.size)
                     )
             if self.apart and not self._stored:
-                return self.load_cells(_term(self._initial[_MEMORY]), address, size)
-        return self.load_cells(self._cells, address, size)
+                return self._elsewhere(_term(self._initial[_MEMORY]), address, size)
+        return self._elsewhere(self._cells, address, size)
+
+    def _elsewhere(self, memory: Term, address: Value, size: int) -> Value:
+        """What cells hold that no address of the view has named."""
+        found = self.load_cells(memory, address, size)
+        self._note_view(found, None)
+        return found
 
     def store_physical(self, address: Value, value: Value, width: int) -> None:
         size = width // self.memory.cell_width

@@ -1,12 +1,14 @@
 """On machines small enough to enumerate, the checker finds what the definitions say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from checker.answers import Answer, Classification, Components, OperandSet
 from checker.classify import classify
+from checker.solve import Solver, Unknown, Verdict
+from checker.terms import Truth
 from spec.ir import Isa
 from tests.brute_force import Definitions, Found, Machine
 from tests.strategies import IN_CI
@@ -95,6 +97,20 @@ def hold_to_the_definitions(machine: tuple[Isa, int]) -> None:
 @settings(max_examples=300 if IN_CI else 40, suppress_health_check=list(HealthCheck))
 def test_classes_and_escapes_are_those_of_the_definitions(machine: tuple[Isa, int]) -> None:
     hold_to_the_definitions(machine)
+
+
+@given(tiny_machines())
+@settings(max_examples=120 if IN_CI else 20, suppress_health_check=list(HealthCheck))
+def test_they_are_found_without_the_solvers_arrays(machine: tuple[Isa, int]) -> None:
+    with_arrays = Solver._with_arrays
+
+    def given_up(self: Solver, conditions: Sequence[Truth], seconds: float) -> Verdict:
+        hard = self._uses_arrays(conditions)
+        return Unknown("not tried") if hard else with_arrays(self, conditions, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Solver, "_with_arrays", given_up)
+        hold_to_the_definitions(machine)
 
 
 @pytest.mark.deep
