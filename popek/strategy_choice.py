@@ -1,6 +1,7 @@
 """Which strategy a monitor may use: what the checker's verdicts allow."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from refvmm.vm_map import Placement, default_placement
 from spec.ir import Configuration, Isa
 
 _THEOREM = {Strategy.TRAP_AND_EMULATE: 1, Strategy.HYBRID: 3}
+
+_MORE = 4
+"""So many times more instructions are asked about while no escape was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,12 @@ def choose(
         return hosted(requested, "interpretation needs no theorem")
     if force and requested is not None:
         return hosted(requested, "it was forced", forced=True)
-    report = verdicts_of(isa, configuration, arguments)
     if requested is not None:
-        refused = _ruled_out(report, requested)
+        refused = _refusal(isa, configuration, requested, arguments)
         return refused or hosted(requested, _allowed(requested))
     reasons = []
     for strategy in _THEOREM:
-        refused = _ruled_out(report, strategy)
+        refused = _refusal(isa, configuration, strategy, arguments)
         found = refused or hosted(strategy, _allowed(strategy))
         if isinstance(found, Choice):
             return found
@@ -78,8 +81,39 @@ def choose(
     return hosted(Strategy.INTERPRET, "; ".join(reasons))
 
 
+def _refusal(
+    isa: Isa, configuration: Configuration, strategy: Strategy, arguments: argparse.Namespace
+) -> Refusal | None:
+    """What rules a strategy out, if anything does."""
+    return _first_escape(isa, configuration, strategy, arguments) or _ruled_out(
+        verdicts_of(isa, configuration, arguments), strategy
+    )
+
+
+def _first_escape(
+    isa: Isa, configuration: Configuration, strategy: Strategy, arguments: argparse.Namespace
+) -> Refusal | None:
+    """The first escape that rules a strategy out, found by asking ever more instructions.
+
+    What is asked is kept for the next question, so without a cache nothing is asked.
+    """
+    if cache_of(arguments) is None:
+        return None
+    names = [instruction.name for instruction in isa.instructions]
+    first, many = 0, 1
+    while first < len(names):
+        report = verdicts_of(isa, configuration, arguments, names[first : first + many])
+        if report.verdict(VerdictKind.SEMANTIC, _THEOREM[strategy]).answer is Answer.NO:
+            return _ruled_out(report, strategy)
+        first, many = first + many, many * _MORE
+    return None
+
+
 def verdicts_of(
-    isa: Isa, configuration: Configuration, arguments: argparse.Namespace
+    isa: Isa,
+    configuration: Configuration,
+    arguments: argparse.Namespace,
+    only: Sequence[str] | None = None,
 ) -> ConfigurationReport:
     """What the checker says of a configuration; progress is shown on a terminal."""
     cache: Path | None = cache_of(arguments)
@@ -87,6 +121,7 @@ def verdicts_of(
         report = check(
             isa,
             configurations=[configuration.name],
+            only=only,
             jobs=arguments.jobs,
             timeout=arguments.timeout,
             cache=cache,

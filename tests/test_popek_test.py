@@ -67,6 +67,19 @@ def test_a_forced_strategy_fails_and_the_saved_program_fails_again(popek: Popek)
 
 
 @pytest.mark.parametrize(
+    "strategy", ["trap-and-emulate", pytest.param("hybrid", marks=pytest.mark.deep)]
+)
+def test_ia32_tells_a_forced_monitor_from_the_bare_machine(popek: Popek, strategy: str) -> None:
+    forced = ("--strategy", strategy, "--force", "--save", "found.json")
+
+    status, out, _ = popek("test", "x86/ia32", *forced)
+
+    assert status == 1
+    assert "tells the machines apart" in out
+    assert "the same, by the real machine, directly" in out
+
+
+@pytest.mark.parametrize(
     ("damage", "complaint"),
     [
         (lambda text: text[:40], "no JSON"),

@@ -97,6 +97,24 @@ def test_a_strategy_that_the_theorems_forbid_is_refused_with_a_witness(popek: Po
     assert "real machine, in user  virtual machine, in supervisor" in errors
 
 
+@pytest.mark.parametrize(
+    ("strategy", "instruction", "virtual_mode"),
+    [
+        ("trap-and-emulate", "mov eax, cs", "ring2"),
+        pytest.param("hybrid", "mov ", "ring3", marks=pytest.mark.deep),
+    ],
+)
+def test_ia32_is_refused_by_the_first_escape(
+    popek: Popek, strategy: str, instruction: str, virtual_mode: str
+) -> None:
+    status, text, errors = popek("vmm", "x86/ia32", "--strategy", strategy)
+
+    assert (status, text) == (1, "")
+    assert "error[E0915]" in errors
+    assert instruction in errors
+    assert f"real machine, in ring3    virtual machine, in {virtual_mode}" in errors
+
+
 def test_what_the_theorems_forbid_can_be_forced(popek: Popek) -> None:
     status, text, _ = popek("vmm", "pg74_jrst1", "--strategy", "trap-and-emulate", "--force")
 
