@@ -58,9 +58,34 @@ def test_nothing_among_them_is_left_undecided(report: Report) -> None:
 
 @pytest.mark.deep
 def test_every_claim_about_the_whole_holds_and_umip_mends_five_escapes() -> None:
+    """All of both descriptions: `pytest -m deep tests/test_checker_ia32.py`."""
+    plain = check(description("ia32"))
     whole = check(description("ia32_umip"))
+    (before,) = plain.configurations
     rings, umip = whole.configurations
 
-    assert whole.claims_hold is Answer.YES
+    assert undecided(plain) == undecided(whole) == []
+    assert plain.claims_hold is whole.claims_hold is Answer.YES
+    assert escaping(before) == escaping(rings)
     assert escaping(rings) - escaping(umip) == MENDED
     assert escaping(umip) <= escaping(rings)
+    assert classes(rings, but=MENDED) == classes(before, but=MENDED)
+    assert classes(umip, but=MENDED) == classes(rings, but=MENDED)
+
+
+def classes(configuration: ConfigurationReport, *, but: set[str]) -> dict[str, tuple[object, ...]]:
+    """What is found of each other instruction that UMIP is not about."""
+    return {
+        row.label: (
+            row.privileged,
+            row.control_sensitive,
+            row.behaviour_sensitive,
+            row.result_sensitive,
+            row.trap_sensitive,
+            row.user_sensitive,
+            row.escape,
+            row.hybrid_escape,
+        )
+        for row in configuration.instructions
+        if row.instruction not in but and "CR4" not in row.label
+    }
