@@ -325,7 +325,10 @@ class _Maker:
         return tuple(found.items())
 
     def _reached(self, mode: tuple[str, int], access: ir.Access, cells: int) -> Triple:
-        """Section 6 for composed relocation, at any address."""
+        """Section 6 for composed relocation, at any address.
+
+        A page that is not reached although the region holds it is a hidden trap, and interpreted.
+        """
         memory = self.isa.memory
         real, there = _lookup("real", self.va, cells, access, memory)
         virtual, here = _lookup("virtual", self.va, cells, access, memory)
@@ -346,7 +349,6 @@ class _Maker:
                     "what is reached is what the virtual machine reaches",
                     _implies(reached, _and(inside, same)),
                 ),
-                ("what the region holds is reached", _implies(inside, reached)),
             ),
             assume=self.directly,
             parameters=(self.va,),
