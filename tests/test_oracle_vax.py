@@ -196,7 +196,8 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
         return None
     if expected.cause == "reserved_addressing_mode" and _has(machine, expected, IMMEDIATE):
         return None
-    if expected.cause == "reserved_instruction" and not _has(machine, expected, PLAIN, every=True):
+    plain = ("reg",) if name.startswith("MFPR") else PLAIN
+    if expected.cause == "reserved_instruction" and not _has(machine, expected, plain, every=True):
         return None
     match name:
         case "MTPR" | "MFPR" if fields["r"] in (24, 27):
