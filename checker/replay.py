@@ -140,7 +140,8 @@ class Replay:
             return False
         if LOCATION not in differ and MEMORY not in differ and first.cells != second.cells:
             return False
-        return self._views_related(one, two) and one.choices == two.choices
+        same_choices = all(a == b for a, b in zip(one.choices, two.choices, strict=False))
+        return same_choices and self._views_related(one, two)
 
     def literally_equal(self, one: Side, two: Side) -> bool:
         """Whether the states before are equal in all but the mode."""

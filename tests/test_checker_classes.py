@@ -90,6 +90,7 @@ instruction TRAP_ABOVE () = 8'h43 { if M >= middle { trap broken } }
 instruction CHANGED_TRANSLATION () = 8'h44 { base = 6'd0   r[0] = load(r[1][5:0], 8) }
 instruction PROBE () = 8'h45 { r[0] = if accessible(r[1][5:0], read, 1) then 1 else 0 }
 instruction CHOOSE () = 8'h46 { r[0] = unknown(8) }
+instruction CHOOSE_ABOVE () = 8'h47 { if M >= middle { if unknown(1) == 1 { trap broken }  mask = 1 } }
 instruction OPTION (w : Which) = 7'h30 w { if w == loud { r[0] = zext(mask, 8) } }
 
 virtualize all {
@@ -386,3 +387,11 @@ def test_a_witness_shows_only_what_the_instruction_reads_or_changes() -> None:
     shown = {value.name for run in escape.runs for value in run.values}
 
     assert shown == {"mask", "r[0]"}
+
+
+def test_choices_that_one_state_alone_makes_do_not_keep_two_states_apart() -> None:
+    found = classes("CHOOSE_ABOVE")
+
+    assert found.escape is YES
+    assert found.user_mode_noop is YES
+    assert found.trap_sensitive.names == ("mode",)
