@@ -218,7 +218,10 @@ class Encodings:
         """A pure condition over the fields; calls of pure functions are written out."""
         if node is None:
             return None
-        body = Body(self.globals, Names(), dict(scope), columns, next_allowed=False)
+        names = Names()
+        for name in scope:
+            names.fresh(name)
+        body = Body(self.globals, names, dict(scope), columns, next_allowed=False)
         test = body.truth(node)
         settled = substitute(test, body.out, self.globals.instances, state=False)
         if settled is None:

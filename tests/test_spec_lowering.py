@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spec.concrete import ConcreteEngine
+from spec.encoding import Codec
 from spec.load import load
 from spec.outcome import Retired, Trapped
 from spec.state import MachineState
@@ -483,3 +484,21 @@ def test_the_number_of_cells_is_a_constant(tmp_path: Path) -> None:
 
 def test_a_variable_hides_the_name_of_the_memory(tmp_path: Path) -> None:
     assert codes(tmp_path, "let E = K  A = E.size") == ["E0202"]
+
+
+def test_calls_in_a_constraint_leave_parameters_of_any_name_alone(tmp_path: Path) -> None:
+    isa = load(
+        write(
+            tmp_path,
+            MACHINE
+            + "fn odd(n : bits(4)) -> bool { return n[0:0] == 1 }\n"
+            + "fn small(n : bits(4)) -> bool { return n[3:1] == 1 }\n"
+            + 'instruction T (t : bits(4)) = 4\'h1 t where odd(t) && small(t) asm "t {t}" { }\n',
+        )
+    ).isa
+    assert isa is not None
+    codec = Codec(isa)
+
+    assert codec.encode(isa.instructions[0], {"t": 3}) == (0x13,)
+    assert codec.decode(lambda _: 0x12) is None
+    assert codec.decode(lambda _: 0x15) is None
