@@ -161,6 +161,17 @@ class QemuGdb:
         self._receive()
         return False
 
+    def set_breakpoints(self, addresses: Iterable[int], size_bytes: int = 4) -> None:
+        """Where `proceed` stops from now on; memory stays as it is."""
+        self._expect_ok(f"Z1,{address:x},{size_bytes}" for address in addresses)
+
+    def proceed(self, timeout_seconds: float) -> None:
+        """Run to a breakpoint. `EmulatorDied` if none is reached in time."""
+        self._send("c")
+        if not self._ready(timeout_seconds):
+            raise self._death("reached no breakpoint")
+        self._receive()
+
     def mask_interrupts_while_stepping(self) -> None:
         """Keep interrupts and timers still during `step`."""
         self._expect_ok(["Qqemu.sstep=0x7"])
