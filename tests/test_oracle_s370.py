@@ -203,6 +203,8 @@ def known(name: str, mine: After, theirs: After, place: str) -> bool:
         case "ISK", _ if place.startswith("gr"):
             register = int(place[2:])
             return (mine.gr[register] ^ theirs.gr[register]) & ~6 == 0  # reference and change
+        case "MC", ("[95]" | "[9d]" | "[9e]" | "[9f]"):
+            return not mine.fixed[0x29 - 0x18] & 8  # Hercules stores class and code with EC only
         case "RRB", ("[22]" | "[24]"):
             return True  # the condition code: accesses set no reference bits here
     # An operation that is ended may have stored before (GA22-7000, "termination").
