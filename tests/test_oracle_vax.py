@@ -186,7 +186,8 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
     looks at its operands first, so those may trap. Instructions on queues check all that they will
     write before they read; CASE sets the condition codes before it looks into its table.
     The address of a stack that CHM finds out of reach is that of its last byte there, as is that of
-    a quadword.
+    a quadword. SIMH 3.8 keeps the two high bits of physical addresses, takes ASTLVL with all its bits
+    and SIRR as a signed number.
     """
     fields = expected.decoded.fields
     name = expected.name
@@ -200,7 +201,7 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
     if expected.cause == "reserved_instruction" and not _has(machine, expected, plain, every=True):
         return None
     match name:
-        case "MTPR" | "MFPR" if fields["r"] in (24, 27):
+        case "MTPR" | "MFPR" if fields["r"] in (19, 20, 24, 27):
             return None
         case "MTPR to no register" | "MFPR from no register":
             return None if case.mode in (0, 4) else {}
@@ -214,7 +215,7 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
             return None
         case "REI" if _popped_psl(machine, case) >> 31:
             return None
-    return {}
+    return dict.fromkeys(("PCBB", "SCBB", "SBR"), 3 << 30)
 
 
 def _has(
