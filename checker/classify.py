@@ -19,6 +19,10 @@ from checker.subject import Subject, engines_of
 from spec.ir import Configuration, Instruction, Isa
 from spec.specialize import Specializer
 
+FINE = 6
+"""Time-outs that the questions on what an instruction depends may take together. Some are hard
+in dozens; whether it escapes is asked in any case."""
+
 
 def classify(
     isa: Isa,
@@ -35,7 +39,7 @@ def classify(
     prover = _prover(isa, instruction, operands, timeout_ms)
     prover.log = Log(announce, skip)
     seconds, calls = prover.costs
-    found = Classifier(prover, configuration).classification()
+    found = Classifier(prover, configuration, FINE * timeout_ms / 1000).classification()
     return replace(
         found,
         seconds=perf_counter() - started,

@@ -5,9 +5,12 @@ cannot hold there can never hold. What can is solved again with the concrete tra
 states found are replayed on the concrete machine before the answer is yes.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from time import process_time
 from typing import TypeAlias
 
 from checker.answers import Answer, Undecided
@@ -109,12 +112,22 @@ class Prover:
         self._pairs: dict[object, Pair] = {}
         self._answers: dict[tuple[object, ...], Found] = {}
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._end = math.inf  # in processor seconds: no question is begun after it
         self._solved: list[Assignment] = []  # values that showed something, the latest first
 
     @property
     def costs(self) -> tuple[float, int]:
         """Seconds in the solver and calls of it, so far."""
         return self._solver.seconds, self._solver.calls
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Processor time for all questions asked inside together: what is left is unknown."""
+        self._end = process_time() + seconds
+        try:
+            yield
+        finally:
+            self._end = math.inf
 
     def ask(self, obligation: Obligation) -> Found:
         """The answer, with the states that show a yes; asked before, it is known."""
@@ -123,6 +136,8 @@ class Prover:
         key = self._key(obligation)
         found = self._answers.get(key) if obligation.shared else None
         if found is None:
+            if process_time() > self._end:
+                return self._give_up(obligation, "time-out of all such questions together")
             found = self._ask(obligation)
             if obligation.shared and found.answer is not Answer.UNKNOWN:
                 self._answers[key] = found
@@ -188,7 +203,7 @@ class Prover:
 
     def excludes(self, obligation: Obligation) -> bool:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
-        if obligation.name in self.log.skip:
+        if obligation.name in self.log.skip or process_time() > self._end:
             return False
         vouched = self._abstraction_vouches(obligation)
         marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
@@ -226,7 +241,7 @@ class Prover:
     ) -> list[Obligation] | None:
         """Those of `singles`, which let less differ than `joint`, that states of the joint answer
         show to be yes; None if the joint answer is no, or nothing was learned."""
-        if joint.name in self.log.skip:
+        if joint.name in self.log.skip or process_time() > self._end:
             return []
         if self.excludes(joint):
             return None

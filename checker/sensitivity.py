@@ -1,5 +1,6 @@
 """The order in which the obligations about an instruction are asked, and what the answers mean."""
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import TypeAlias
@@ -54,8 +55,12 @@ class Answers:
 class Classifier:
     """Asks everything about one instruction under one configuration."""
 
-    def __init__(self, prover: Prover, configuration: Configuration) -> None:
+    def __init__(
+        self, prover: Prover, configuration: Configuration, fine_seconds: float = math.inf
+    ) -> None:
+        """`fine_seconds`: processor time for all questions on what exactly behaviour depends."""
         self.prover = prover
+        self.fine_seconds = fine_seconds
         self.subject = prover.subject
         self.machine = self.subject.machine
         self.configuration = configuration
@@ -76,10 +81,13 @@ class Classifier:
         traps = self._traps(self.user, self.constraints)
         privileged = self._privileged()
         control = self._control()
-        behaviour, result = self._behaviour()
+        with self.prover.within(self.fine_seconds):
+            behaviour, result = self._behaviour()
         own = {LOCATION, MEMORY, *self.machine.control, *self.machine.members}
         escape, hybrid = self._escape("escape", mirrored=True)
         violation, hybrid_violation = self._semantic(escape, hybrid)
+        with self.prover.within(self.fine_seconds):
+            trap_sensitive = self._trap_sensitive()
         log = self.prover.log
         return Classification(
             instruction=self.subject.instruction.name,
@@ -90,7 +98,7 @@ class Classifier:
             control_sensitive=control.components(),
             behaviour_sensitive=behaviour.components(),
             result_sensitive=result.components(),
-            trap_sensitive=self._trap_sensitive(),
+            trap_sensitive=trap_sensitive,
             user_sensitive=control.in_mode(self.user)
             | behaviour.in_mode(self.user, own)
             | self.together.get(self.user, NO),

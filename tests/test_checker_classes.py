@@ -1,5 +1,6 @@
 """Every class has an instruction that belongs to it and a twin that just does not."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -395,3 +396,20 @@ def test_choices_that_one_state_alone_makes_do_not_keep_two_states_apart() -> No
     assert found.escape is YES
     assert found.user_mode_noop is YES
     assert found.trap_sensitive.names == ("mode",)
+
+
+def test_out_of_time_for_fine_questions_an_escape_is_still_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("checker.classify.FINE", -1.0)
+    isa = machine()
+    (instruction,) = [i for i in isa.instructions if i.name == "READ_MODE"]
+    (configuration,) = [c for c in isa.configurations if c.name == "all"]
+
+    isa = replace(isa, name="asked for the first time")  # or what is known already is answered
+    found = classify(isa, configuration, instruction, OperandSet())
+
+    assert found.escape is YES
+    assert found.behaviour_sensitive.answer is Answer.UNKNOWN
+    assert found.undecided
+    assert all(u.reason.startswith("time-out") for u in found.undecided)
