@@ -15,6 +15,15 @@ from tests.document import ROOT, blocks
 from tests.golden import agrees
 from tests.sample_report import SAMPLE
 
+PAGE = ROOT / "docs" / "verdicts.md"
+QUICK = (
+    *("pg74/pg74", "pg74/pg74_jrst1", "pg74/pg74_lra", "pg74/pg74_noop", "pg74/pg74_svc"),
+    *("tiny/sptbr", "tiny/mret", "tiny/invlpg", "lc3/lc3", "beta/beta", "beta/beta_repaired"),
+    *("m68k/m68000", "m68k/m68000_s_bit", "m68k/m68010", "m68k/m68010_board"),
+    *("pdp10/ka10", "pdp10/ka10_jrst", "pdp10/ks10", "riscv/rv32"),
+    *("x86/v8086", "x86/v8086_286", "x86/v8086_umip"),
+)
+"""Descriptions that other tests check as well, or that take seconds."""
 MACHINE = next(
     block.text for block in blocks(ROOT / "docs" / "diagnostics.md") if block.name == "machine.isa"
 )
@@ -113,3 +122,35 @@ def test_what_is_undecided_is_not_settled() -> None:
 
     for but in ("", "why"):
         assert not LiteratureReport("Adams 1980", claim, but).settled
+
+
+def written(library_cache: Path, capsys: pytest.CaptureFixture[str], *names: str) -> str:
+    options = ["--format", "markdown", "--timeout", "60", "--cache", str(library_cache)]
+
+    status = main(["verdicts", *names, *options])
+
+    assert status == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_page_of_verdicts_says_what_the_checker_finds(
+    name: str, library_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Written by `popek verdicts --format markdown > docs/verdicts.md`."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    head, _, section = written(library_cache, capsys, name).partition("\n## ")
+
+    rows = [line for line in head.splitlines() if line.startswith(f"| {name}")]
+    assert rows
+    assert all(row in page for row in rows)
+    assert f"## {section}" in page
+
+
+@pytest.mark.deep
+def test_the_whole_page_of_verdicts_is_what_the_checker_finds(
+    library_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """python -m pytest -m deep tests/test_popek_verdicts.py"""
+    assert written(library_cache, capsys) == PAGE.read_text(encoding="utf-8")
