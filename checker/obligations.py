@@ -512,7 +512,7 @@ class Prover:
             case = self._case(obligation, pair, values, base)
             if self.shows(obligation, case):
                 self._solved.insert(0, self._solved.pop(place))
-                return Shown(pair, values, case)
+                return Shown(pair, values.copy(), case)  # each is lessened for its own ends
         return None
 
     def _case(

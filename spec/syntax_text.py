@@ -72,7 +72,10 @@ def _statement(node: syntax.Stmt, level: int) -> Iterator[str]:
         case syntax.Match(subject, arms):
             yield f"{_INDENT * level}match {_flat(subject, _CHOICE)} {{"
             for arm in arms:
-                yield from _braced(f"{_patterns(arm.patterns)} => ", arm.body, level + 1)
+                room = COLUMNS - len(_INDENT) * (level + 1) - len(" => {")
+                *above, last = _pattern_lines(arm.patterns, room)
+                yield from (f"{_INDENT * (level + 1)}{line}" for line in above)
+                yield from _braced(f"{last} => ", arm.body, level + 1)
             yield f"{_INDENT * level}}}"
         case syntax.For(name, first, last, body):
             bounds = f"{expression_text(first)}..{expression_text(last)}"
@@ -257,6 +260,10 @@ def _lines(node: syntax.Expr, rank: int, first: int, rest: int) -> list[str]:
             return [*lines, *_arm("then ", then, 1, rest), *_else(orelse, rest)]
         case syntax.Call(function, arguments) if arguments:
             return _call(f"{_flat(function, _POSTFIX)}(", arguments, first, rest)
+        case syntax.Slice(syntax.Call() as base, high, low):
+            cut = f"[{_tight(high)}:{_tight(low)}]"
+            lines = _lines(base, _POSTFIX, first - len(cut), rest - len(cut))
+            return [*lines[:-1], lines[-1] + cut]
         case syntax.MatchExpr(subject, arms) if rank == _CHOICE:
             lines = [f"match {_flat(subject, _CHOICE)} {{"]
             for arm in arms:

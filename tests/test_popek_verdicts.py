@@ -20,7 +20,7 @@ QUICK = (
     *("pg74/pg74", "pg74/pg74_jrst1", "pg74/pg74_lra", "pg74/pg74_noop", "pg74/pg74_svc"),
     *("tiny/sptbr", "tiny/mret", "tiny/invlpg", "lc3/lc3", "beta/beta", "beta/beta_repaired"),
     *("m68k/m68000", "m68k/m68000_s_bit", "m68k/m68010", "m68k/m68010_board"),
-    *("pdp10/ka10", "pdp10/ka10_jrst", "pdp10/ks10", "riscv/rv32"),
+    *("pdp10/ks10", "riscv/rv32", "riscv/rv64", "mips/mips32", "s370/s370", "ia64/ia64"),
     *("x86/v8086", "x86/v8086_286", "x86/v8086_umip"),
 )
 """Descriptions that other tests check as well, or that take seconds."""
