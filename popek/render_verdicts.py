@@ -21,7 +21,7 @@ _HEADS = ("Theorem 1", "Theorem 2", "Theorem 3", "efficient", "escapes", "litera
 _PREFACE = """\
 # Verdicts
 
-Written by `popek verdicts --format markdown`; a test sees to it that it says what the checker finds.
+Written by `popek verdicts --format markdown` from the answers of the checker and the descriptions' own words on the literature.
 
 Theorem 1: a virtual machine monitor can be had; Theorem 2: one that runs under itself; Theorem 3: a hybrid one, that interprets
 all of virtual supervisor mode. A verdict is the *configured* one, about the control bits as the monitor keeps them; where the paper's *letter*
