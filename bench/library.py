@@ -17,10 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from popek import library
 
-from popek import library  # noqa: E402  (the path above must come first)
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:

@@ -9,22 +9,17 @@ All times are CPU time.
 """
 
 import argparse
-import sys
 import time
-from pathlib import Path
 from random import Random
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from popek import library  # noqa: E402  (the path above must come first)
-from refvmm.derive import derive  # noqa: E402
-from refvmm.programs import Programs, Taste  # noqa: E402
-from refvmm.scenario import Scenario  # noqa: E402
-from refvmm.strategy import Strategy  # noqa: E402
-from refvmm.trial import Trial, trial_placement  # noqa: E402
-from spec.ir import Configuration, Isa  # noqa: E402
-from spec.load import load  # noqa: E402
+from popek import library
+from refvmm.derive import derive
+from refvmm.programs import Programs, Taste
+from refvmm.scenario import Scenario
+from refvmm.strategy import Strategy
+from refvmm.trial import Trial, trial_placement
+from spec.ir import Configuration, Isa
+from spec.load import load
 
 TASTES = {
     "ordinary": Taste(8, 12, sensitive=0.0, privileged=False),

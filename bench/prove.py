@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from checker.discharge import discharge  # noqa: E402  (the path above must come first)
-from checker.proof import Group  # noqa: E402
-from popek.library import locate  # noqa: E402
-from refvmm.derive import Monitor, derive  # noqa: E402
-from refvmm.obligations import hosted, obligations  # noqa: E402
-from refvmm.strategy import Strategy  # noqa: E402
-from spec.load import load  # noqa: E402
+from checker.discharge import discharge
+from checker.proof import Group
+from popek.library import locate
+from refvmm.derive import Monitor, derive
+from refvmm.obligations import hosted, obligations
+from refvmm.strategy import Strategy
+from spec.load import load
 
 
 def measured(monitor: Monitor, strategy: Strategy, group: Group, results: Connection) -> None:

@@ -5,12 +5,8 @@ process, each as many rounds as suit its speed; what the loop leaves in the regi
 with the emitted machine's after as many rounds.
 """
 
-import sys
 import time
-from pathlib import Path
 from typing import Literal
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from popek.library import root
 from spec.assembly import assemble

@@ -18,10 +18,9 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from popek import library
 
-from popek import library  # noqa: E402  (the path above must come first)
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
@@ -37,7 +36,7 @@ def main() -> None:
     print(f"popek --help              {_best(['--help'], runs):8.3f} s   (aim 0.15)")
     largest = max(names, key=lambda name: (library.root() / f"{name}.isa").stat().st_size)
     for name in names:
-        seconds = _python(f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n" + _LOAD, name)
+        seconds = _python(_LOAD, name)
         aim = "   (aim 0.3)" if name == largest else ""
         print(f"load {name:<20} {seconds:8.3f} s{aim}")
     for name in names:
@@ -46,6 +45,7 @@ def main() -> None:
 
 
 _LOAD = """
+import sys, time
 from popek.library import locate
 import spec.load
 start = time.perf_counter()
