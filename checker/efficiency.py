@@ -16,6 +16,7 @@ from spec.ir import Access, Configuration, Isa
 SATISFIABLE = "constraints are satisfiable"
 EFFICIENT = "efficient"
 MOST_REGIONS = 40
+FEW_REGIONS = 8  # before it is worth the time to look for larger ones
 _TABLE = "table "  # names of symbols for what tables hold begin so
 
 
@@ -108,7 +109,7 @@ class _Search:
             _, used = self._configuration.linked
             wanted.append(cast(Truth, self._engine.expression(virtual, used, {"va": address})))
         allowed = self._real(real)
-        for _ in range(MOST_REGIONS):
+        for count in range(MOST_REGIONS):
             match self._first_model(from_top, wanted):
                 case Proved():
                     return Fact(EFFICIENT, Answer.YES)
@@ -123,6 +124,8 @@ class _Search:
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
                 case (reached, assignment):
+                    if count >= FEW_REGIONS and not self._tags(reached, address):
+                        assignment = self._widest(reached, allowed, address, assignment)
                     region = self._region(reached, address, assignment)
             wanted.append(self._engine.negate(region))
         return Fact(EFFICIENT, Answer.UNKNOWN, f"more than {MOST_REGIONS} regions of addresses")
@@ -182,6 +185,44 @@ class _Search:
             Substitution(self._engine, free).truth(condition),
         )
 
+    def _widest(
+        self, reached: Truth, allowed: Sequence[Truth], address: Term, found: Assignment
+    ) -> Assignment:
+        """A real state that still reaches the address, with as many of a sample of others as
+        trying extreme values of one register after another can gain."""
+        place = Evaluation(found, self._isa.memory).vector(address)
+        spread = {v & ((1 << address.width) - 1) for k in range(address.width) for v in _around(k)}
+
+        def reach(assignment: Assignment) -> int:
+            evaluation = Evaluation(assignment, self._isa.memory)
+            if not all(evaluation.truth(condition) for condition in allowed):
+                return 0
+            return sum(self._at(assignment, address, sample, reached) for sample in spread)
+
+        symbols = [
+            symbol
+            for symbol in self._terms.symbols(support(reached))
+            if symbol is not address and symbol.op is Op.SYMBOL
+        ]
+        most, gained = reach(found), True
+        while gained:
+            gained = False
+            for symbol in symbols:
+                for value in _extremes(max(symbol.width, 1)):
+                    trial = found.copy()
+                    trial.symbols[symbol.args[0]] = value
+                    if not self._at(trial, address, place, reached):
+                        continue
+                    if (count := reach(trial)) >= most:
+                        gained |= count > most
+                        found, most = trial, count
+        return found
+
+    def _at(self, assignment: Assignment, address: Term, place: int, condition: Truth) -> bool:
+        elsewhere = assignment.copy()
+        elsewhere.symbols[address.args[0]] = place
+        return Evaluation(elsewhere, self._isa.memory).truth(condition)
+
     def _region(self, reached: Truth, address: Term, assignment: Assignment) -> Truth:
         """Addresses that the real mode reaches: those that one state does, and if its tables hold
         tags (parts of an address), those that it does with the tags that each address needs."""
@@ -196,21 +237,29 @@ class _Search:
         )
         place = evaluation.vector(address)
         values: dict[Term, Value] = {symbol: evaluation.vector(symbol) for symbol in symbols}
-        for symbol in tables:
-            if _is_tag(symbol, address):
-                value = evaluation.vector(symbol)
-                values[symbol] = self._part(address, place, symbol.width, value)
+        for tag in self._tags(reached, address):
+            value = evaluation.vector(tag)
+            values[tag] = self._part(address, place, tag.width, value)
         if not any(isinstance(value, Term) for value in values.values()):
             evaluation = Evaluation(assignment, self._isa.memory)
             values = {symbol: evaluation.vector(symbol) for symbol in symbols}
         return Substitution(self._engine, values).truth(reached)
+
+    def _tags(self, reached: Truth, address: Term) -> list[Term]:
+        """What tables hold that is wide enough for the number of a page."""
+        return [
+            symbol
+            for symbol in self._terms.symbols(support(reached))
+            if symbol.args[0].startswith(_TABLE) and address.width <= 2 * symbol.width
+        ]
 
     def _plainer(
         self, reached: Truth, address: Term, tables: Sequence[Term], assignment: Assignment
     ) -> Assignment:
         """As much of the tables as may be is the upper part of the address, or else 0."""
         place = Evaluation(assignment, self._isa.memory).vector(address)
-        trials = [(t, place >> address.width - t.width) for t in tables if _is_tag(t, address)]
+        tags = [t for t in self._tags(reached, address) if t.width <= address.width]
+        trials = [(tag, place >> address.width - tag.width) for tag in tags]
         for symbol, value in (*trials, *((table, 0) for table in tables)):
             name = symbol.args[0]
             if assignment.symbols.get(name, 0) != value:
@@ -221,13 +270,27 @@ class _Search:
         return assignment
 
     def _part(self, address: Term, place: int, width: int, value: int) -> Value:
-        """A part of the address that has the value at the place; the value itself if none has."""
-        for low in range(address.width - width, -1, -1):
-            if value and place >> low & ((1 << width) - 1) == value:
-                return self._engine.extract(address, address.width, low + width - 1, low)
+        """The value, but its longest run of bits that is found in the address as it is at the
+        place, and makes half of it or more, follows the address."""
+        held, at = format(value, f"0{width}b"), format(place, f"0{address.width}b")
+        for length in range(min(width, address.width), address.width // 2 - 1, -1):
+            for start in range(address.width - length + 1):
+                run = at[start : start + length]
+                left = held.find(run) if "1" in run else -1
+                if left >= 0:
+                    low = address.width - start - length
+                    part = self._engine.extract(address, address.width, low + length - 1, low)
+                    high, after = int("0" + held[:left], 2), width - left - length
+                    upper = self._engine.concat(high, part, length, left + length)
+                    tail = value & ((1 << after) - 1)
+                    return self._engine.concat(upper, tail, after, width)
         return value
 
 
-def _is_tag(symbol: Term, address: Term) -> bool:
-    """Whether it is wide enough to be the number of a page."""
-    return address.width <= 2 * symbol.width <= 2 * address.width
+def _extremes(width: int) -> tuple[int, ...]:
+    return 0, 1 << width - 1, (1 << width) - 1
+
+
+def _around(bit: int) -> tuple[int, ...]:
+    """Addresses about a power of two."""
+    return (1 << bit) - 1, 1 << bit, (1 << bit) + 4, -(1 << bit)

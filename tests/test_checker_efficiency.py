@@ -69,3 +69,79 @@ def test_only_the_addresses_that_a_guest_is_linked_to_count(
     facts = check_configuration(isa, isa.configurations[0], timeout_ms=5000)
 
     assert [fact.answer for fact in facts if fact.question == EFFICIENT] == [answer]
+
+
+SEGMENTS = """isa "A machine with two segments"
+struct Bounds {{ low : bits(8), high : bits(8) }}
+mode M : bits(1) {{ user, supervisor }} reset supervisor
+pc P : bits(16)
+control R : Bounds
+control base : bits(8)
+memory E : bits(8)[2^16] big
+cause denied : memory {{ P = 0 }}
+undecodable trap denied : fault
+translate(va, access, size, mode) {{
+  let a = bits(va)
+  if mode == user && a[15:8] > R.low && (a[15:15] == 0 || a[15:8] > R.high) {{ trap denied }}
+  if mode == user && ({refused}) {{ trap denied }}
+  let at = if mode == user then a + (base ++ 8'd0) else a
+  if zext(at, 17) >= E.size {{ trap denied }}
+  return paddr(at)
+}}
+instruction NOP = 8'h00 {{ }}
+virtualize v {{ supervisor, user as user  shadow rest }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "answer"),
+    [("1 == 0", Answer.YES), ("a[15:4] == 0xffe", Answer.NO), ("base < 0x80", Answer.YES)],
+)
+def test_registers_that_bound_what_is_reached_may_be_as_wide_as_they_go(
+    tmp_path: Path, refused: str, answer: Answer
+) -> None:
+    isa = load(write(tmp_path, SEGMENTS.format(refused=refused))).isa
+    assert isa is not None
+
+    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
+
+    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
+    assert found.answer is answer, found.reason
+
+
+ENTRIES = """isa "A machine whose TLB has wide entries"
+struct Entry : bits(80) {{ v @ 79, key @ 78:55, tag @ 54:15, page @ 14:0 }}
+mode M : bits(1) {{ user, supervisor }} reset supervisor
+pc P : bits(48)
+control tlb : bits(80)[4]
+memory E : bits(8)[2^16] big
+cause denied : memory {{ P = 0 }}
+undecodable trap denied : fault
+translate(va, access, size, mode) {{
+  let a = bits(va)
+  if mode == supervisor {{ return paddr(a[15:0]) }}
+  for n in 0..3 {{
+    let e = Entry(tlb[n])
+    if e.v == 1 && e.tag == a[47:8] && ({also}) {{ return paddr(a[15:0]) }}
+  }}
+  trap denied
+}}
+instruction NOP = 8'h00 {{ }}
+virtualize v {{ supervisor, user as user  shadow rest }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("also", "answer"),
+    [("e.key == 5", Answer.YES), ("a[47:44] != 9", Answer.NO), ("e.page[3:0] == 1", Answer.YES)],
+)
+def test_entries_wider_than_an_address_hold_the_tag_that_each_address_needs(
+    tmp_path: Path, also: str, answer: Answer
+) -> None:
+    isa = load(write(tmp_path, ENTRIES.format(also=also))).isa
+    assert isa is not None
+
+    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
+
+    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
+    assert found.answer is answer, found.reason
