@@ -273,8 +273,7 @@ def _configuration(
     defects = tuple(f"{_label(c)}: {text}" for c in classifications for text in c.defects)
     return ConfigurationReport(
         name=configuration.name,
-        real_mode=configuration.real_mode,
-        virtual_modes=configuration.virtual_modes,
+        modes=configuration.modes,
         constraints=tuple(text for text, _ in configuration.constraints),
         shadowed=configuration.shadowed,
         mirrored=configuration.mirrored,

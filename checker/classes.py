@@ -203,67 +203,102 @@ class Definitions:
 class EscapeClauses:
     """The ways in which an instruction that runs directly can break a VMM.
 
-    The first state is the real one, in mode `user` and under the constraints; the second one is
-    the virtual one. `passed` components belong to the guest; those in `equal` are the same in both.
+    The first state is the real one, in its real mode and under the constraints; the second one is
+    the virtual one. `passed` components belong to the guest; those in `equal` are the same in both;
+    `homes` gives those that another element of the first state holds. `told`: the virtual modes that the
+    monitor can tell by their real mode, which both runs may enter together.
     """
 
     definitions: Definitions
     property: str
-    user: int
     differ: frozenset[str]
     equal: frozenset[str]
     passed: frozenset[str]
+    homes: tuple[tuple[str, str], ...]
     constraints: tuple[Expr, ...]
+    told: tuple[tuple[int, int], ...] = ()
 
-    def obligations(self, virtual: int) -> list[tuple[str, Obligation]]:
-        """Each clause with its obligation, for one virtual mode."""
+    def obligations(self, virtual: int, real: int) -> list[tuple[str, Obligation]]:
+        """Each clause with its obligation, for one virtual mode and its real mode."""
+        modes = virtual, real
         return [
-            ("control", self._control(virtual)),
-            ("virtual control", self._virtual_control(virtual)),
-            ("behaviour", self._behaviour(virtual)),
-            ("trap", self._trap(virtual)),
+            ("control", self._control(modes)),
+            ("virtual control", self._virtual_control(modes)),
+            ("behaviour", self._behaviour(modes)),
+            ("trap", self._trap(modes)),
         ]
 
-    def _owned(self, components: Sequence[str]) -> frozenset[str]:
-        """Those that are the VMM's."""
-        return frozenset(components) - self.passed
+    def _told(self, virtual: int) -> tuple[tuple[int, int], ...]:
+        """Where a run may go from a virtual mode, and the monitor can still tell the mode."""
+        return tuple(pair for pair in self.told if pair[0] != virtual)
 
-    def _control(self, virtual: int) -> Obligation:
+    def _held(self) -> frozenset[str]:
+        """Elements of the real machine that are the guest's."""
+        return frozenset(dict(self.homes).get(name, name) for name in self.passed)
+
+    def _control(self, modes: tuple[int, int]) -> Obligation:
         """The real machine retires and changes what is not the guest's."""
+        told = self._told(modes[0])
 
         def goal(pair: Pair) -> Truth:
-            owned = self._owned(pair.first.changeable())
-            return pair.engine.both(pair.first.retires, pair.first.changes_any(owned))
+            engine, one = pair.engine, pair.first
+            owned = frozenset(one.changeable()) - self._held()
+            changes = one.changes_any(owned - {MODE} if told else owned)
+            if told and MODE in owned:
+                follows = engine.both(pair.second.retires, engine.negate(pair.modes_part(told)))
+                leaves = engine.both(one.changes(MODE), engine.negate(follows))
+                changes = engine.either(changes, leaves)
+            return engine.both(one.retires, changes)
 
         def check(runs: Runs) -> Sequence[str]:
             one = runs[0]
-            return sorted(self.definitions.replay.changed(one) - self.passed) if one.retires else ()
+            changed = self.definitions.replay.changed(one) - self._held()
+            if runs[-1].retires and not self._modes_part(runs, told):
+                changed -= {MODE}
+            return sorted(changed) if one.retires else ()
 
-        return self._obligation("control", virtual, goal, check)
+        return self._obligation("control", modes, goal, check)
 
-    def _virtual_control(self, virtual: int) -> Obligation:
+    def _virtual_control(self, modes: tuple[int, int]) -> Obligation:
         """Both retire, and the virtual machine changes what the VMM must then change for it."""
+        told = self._told(modes[0])
 
         def goal(pair: Pair) -> Truth:
-            owned = self._owned(pair.second.changeable())
-            return pair.engine.both(pair.both_retire, pair.second.changes_any(owned))
+            engine, two = pair.engine, pair.second
+            owned = frozenset(two.changeable()) - self.passed
+            changes = two.changes_any(owned - {MODE} if told else owned)
+            if told and MODE in owned:
+                leaves = engine.both(two.changes(MODE), pair.modes_part(told))
+                changes = engine.either(changes, leaves)
+            return engine.both(pair.both_retire, changes)
 
         def check(runs: Runs) -> Sequence[str]:
             one, two = runs
             if not (one.retires and two.retires):
                 return ()
-            return sorted(self.definitions.replay.changed(two) - self.passed)
+            changed = self.definitions.replay.changed(two) - self.passed
+            if not self._modes_part(runs, told):
+                changed -= {MODE}
+            return sorted(changed)
 
-        return self._obligation("virtual control", virtual, goal, check)
+        return self._obligation("virtual control", modes, goal, check)
 
-    def _behaviour(self, virtual: int) -> Obligation:
+    def _modes_part(self, runs: Runs, told: Sequence[tuple[int, int]]) -> bool:
+        """Whether runs that retire leave a virtual mode that cannot be told from the real one."""
+        replay = self.definitions.replay
+        real, virtual = replay.mode(runs[0].after), replay.mode(runs[-1].after)
+        changes = any(MODE in replay.changed(run) for run in runs)
+        return changes and (virtual, real) not in told
+
+    def _behaviour(self, modes: tuple[int, int]) -> Obligation:
         """Both retire with different results, or different values of what is the guest's."""
         machine = self.definitions.machine
         owned_by_guest = self.passed & {*machine.control, *machine.outside}
+        homes = dict(self.homes)
 
         def goal(pair: Pair) -> Truth:
             engine = pair.engine
-            differs = engine.either(pair.result_differs, pair.values_differ(owned_by_guest))
+            differs = engine.either(pair.result_differs, pair.values_differ(owned_by_guest, homes))
             return engine.both(pair.both_retire, differs)
 
         def check(runs: Runs) -> Sequence[str]:
@@ -272,11 +307,11 @@ class EscapeClauses:
                 return ()
             replay = self.definitions.replay
             found = replay.result_differences(one, two)
-            return [*found, *replay.different(one.after, two.after, owned_by_guest)]
+            return [*found, *replay.different(one.after, two.after, owned_by_guest, homes)]
 
-        return self._obligation("behaviour", virtual, goal, check)
+        return self._obligation("behaviour", modes, goal, check)
 
-    def _trap(self, virtual: int) -> Obligation:
+    def _trap(self, modes: tuple[int, int]) -> Obligation:
         """The real machine retires where the virtual one traps, for whatever reason."""
 
         def goal(pair: Pair) -> Truth:
@@ -286,22 +321,26 @@ class EscapeClauses:
             one, two = runs
             return ("outcome",) if one.retires and not two.retires else ()
 
-        return self._obligation("trap", virtual, goal, check)
+        return self._obligation("trap", modes, goal, check)
 
-    def _obligation(self, clause: str, virtual: int, goal: Goal, check: Check) -> Obligation:
+    def _obligation(
+        self, clause: str, modes: tuple[int, int], goal: Goal, check: Check
+    ) -> Obligation:
         definitions = self.definitions
+        virtual, real = modes
         name = definitions.asks(self.property, clause, definitions.mode_name(virtual))
         return Obligation(
             definitions.prefix,
             name,
             About.RELATED,
-            self.user,
+            real,
             virtual,
             goal,
             check,
             self.differ,
             self.equal,
             self.constraints,
+            self.homes,
             shared=False,
         )
 

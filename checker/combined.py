@@ -54,17 +54,20 @@ class Combined:
         mode: int | None,
         running: bool,
         constants: Mapping[str, int] | None = None,
+        real_mode: int | None = None,
     ) -> None:
-        """`running`: the real machine is in the guest's real mode."""
+        """`running`: the real machine is in the guest's real mode, or in `real_mode`."""
         self.hosted = hosted
         self.terms = Terms()
         real = hosted.real
-        self.start: State = starts.start(real, self.terms, hosted.real_mode)
+        if real_mode is None and running:
+            real_mode = hosted.real_mode(mode)
+        self.start: State = starts.start(real, self.terms, real_mode or 0)
         for bank in real.banks:  # here each member goes by its own name
             for _, member in bank.members:
                 self.start[member] = self.terms.symbol(member, bank.width)
         element = real.mode.element
-        if not running:
+        if real_mode is None:
             self.start[element] = self.terms.symbol(element, real.mode.width)
         self.home_mode = hosted.homes[element]
         self.mode = mode

@@ -154,6 +154,10 @@ class _Asking:
         own = confined and statement.tables  # then the region stays as it is
         failures = outcome_failures(combined, presented, right, statement.forward, memory=not own)
         kept_failures = list(combined.changes(left, statement.keep))
+        for sentence, expr in statement.show:
+            holds = cast(Truth, combined.monitor.expression(after, expr, {}))
+            failing = combined.monitor.both(left.run.retires, combined.monitor.negate(holds))
+            kept_failures.append((sentence, failing))
         if not confined and left.run.memory is not right.run.memory:
             kept_failures += combined.strays(left, statement.tables)  # the bare machine has none
         if owner is None:
@@ -199,7 +203,8 @@ class _Asking:
 
     def triple(self, statement: Triple) -> Discharged:
         hosted = _with_ghosts(self.hosted, statement)
-        combined = Combined(hosted, statement.mode, True, dict(statement.constants))
+        constants = dict(statement.constants)
+        combined = Combined(hosted, statement.mode, True, constants, statement.real_mode)
         combined.define(statement.defined)
         frame, assumed = combined.frame(None, statement.parameters)
         assumed += combined.assumed(statement.assume, frame)

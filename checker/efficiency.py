@@ -51,9 +51,9 @@ class _Search:
         self._skip = skip
         self._announce = announce
         self._prefix = f"{machine.isa.name}/{configuration.name}"
-        modes = dict(machine.isa.mode.members)
-        self._user = modes[configuration.real_mode]
-        self._top = modes[configuration.virtual_modes[0]]
+        self._modes = dict(machine.isa.mode.members)
+        first = {real: virtual for virtual, real in reversed(configuration.modes)}
+        self._pairs = [(first[real], real) for real in configuration.real_modes]
 
     # -- vacuity
 
@@ -62,15 +62,18 @@ class _Search:
         if name in self._skip:
             return Fact(SATISFIABLE, Answer.UNKNOWN, "time-out")
         self._announce(name)
-        state = starts.start(self._isa, self._terms, self._user)
-        match self._solver.solve(*self._real(state)):
-            case Proved():
-                reason = f"no well-formed state in {self._configuration.real_mode} satisfies them"
-                return Fact(SATISFIABLE, Answer.NO, reason)
-            case Refuted():
-                return Fact(SATISFIABLE, Answer.YES)
-            case Unknown(reason):
-                return Fact(SATISFIABLE, Answer.UNKNOWN, reason)
+        worst = Fact(SATISFIABLE, Answer.YES)
+        for real in self._configuration.real_modes:
+            state = starts.start(self._isa, self._terms, self._modes[real])
+            match self._solver.solve(*self._real(state)):
+                case Proved():
+                    reason = f"no well-formed state in {real} satisfies them"
+                    return Fact(SATISFIABLE, Answer.NO, reason)
+                case Refuted():
+                    pass
+                case Unknown(reason):
+                    worst = Fact(SATISFIABLE, Answer.UNKNOWN, reason)
+        return worst
 
     def _real(self, state: Mapping[str, Value]) -> list[Truth]:
         """What holds of the real state while the guest runs."""
@@ -82,7 +85,8 @@ class _Search:
     # -- efficiency
 
     def efficient(self) -> Fact:
-        """No if some address that the top mode reaches is out of reach in the real mode."""
+        """No if some address that a virtual mode reaches, the most privileged one of those that
+        share a real mode, is out of reach in the real mode."""
         worst = Fact(EFFICIENT, Answer.YES)
         for access in Access:
             name = f"{self._prefix}/efficient/{access.name.lower()}"
@@ -90,20 +94,21 @@ class _Search:
                 worst = Fact(EFFICIENT, Answer.UNKNOWN, "time-out")
                 continue
             self._announce(name)
-            found = self._reaches_all(access)
-            if found.answer is Answer.NO:
-                return found
-            if found.answer is Answer.UNKNOWN:
-                worst = found
+            for top, user in self._pairs:
+                found = self._reaches_all(access, top, user)
+                if found.answer is Answer.NO:
+                    return found
+                if found.answer is Answer.UNKNOWN:
+                    worst = found
         return worst
 
-    def _reaches_all(self, access: Access) -> Fact:
+    def _reaches_all(self, access: Access, top: str, user: str) -> Fact:
         """Find an address that the top mode reaches, and widen it to all that one real state
         reaches, until none is left. What tables in memory hold is free: the VMM writes them."""
         (translate,) = [f for f in self._isa.functions if f.name == self._isa.translate]
         address = self._terms.symbol("address", translate.parameters[0].width)
-        virtual, *from_top = self._reached(self._top, address, access, "")
-        real, *from_user = self._reached(self._user, address, access, "'")
+        virtual, *from_top = self._reached(self._modes[top], address, access, "")
+        real, *from_user = self._reached(self._modes[user], address, access, "'")
         wanted: list[Truth] = starts.well_formed(self._isa, self._engine, virtual)
         if self._configuration.linked is not None:
             _, used = self._configuration.linked
@@ -120,7 +125,7 @@ class _Search:
             here = self._engine.equal(address, place, address.width)
             match self._first_model(from_user, [here, *allowed]):
                 case Proved():
-                    return Fact(EFFICIENT, Answer.NO, self._out_of_reach(place, access))
+                    return Fact(EFFICIENT, Answer.NO, self._out_of_reach(place, access, top, user))
                 case Unknown(reason):
                     return Fact(EFFICIENT, Answer.UNKNOWN, reason)
                 case (reached, assignment):
@@ -144,9 +149,8 @@ class _Search:
                     pass
         return last
 
-    def _out_of_reach(self, place: int, access: Access) -> str:
-        real, top = self._configuration.real_mode, self._configuration.virtual_modes[0]
-        return f"{access.name.lower()} of 0x{place:x}: {top} can reach it, {real} never"
+    def _out_of_reach(self, place: int, access: Access, top: str, user: str) -> str:
+        return f"{access.name.lower()} of 0x{place:x}: {top} can reach it, {user} never"
 
     def _reached(
         self, mode: int, address: Term, access: Access, mark: str

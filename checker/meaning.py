@@ -12,6 +12,7 @@ from dataclasses import replace
 from checker.answers import OperandSet
 from checker.version import digest, version
 from spec.ir import Alternative, Configuration, Instruction, Isa, Operand
+from spec.told_modes import told_modes
 
 _ELEMENT = re.compile(r"element='([^']+)'")
 _FUNCTION = re.compile(r"function='([^']+)'")
@@ -84,7 +85,8 @@ class Meanings:
             self._always[0],
             text,
             constrained,
-            repr((configuration.virtual_modes, configuration.real_mode)),
+            repr((configuration.modes, configuration.homes)),
+            repr(told_modes(configuration, self._isa.mode.element)),
             *(repr([n for n in names if n in elements]) for names in _parts(configuration)),
             *(self._elements[name] for name in sorted(elements)),
         )
@@ -116,7 +118,7 @@ class Meanings:
         )
 
 
-_NO_CONFIGURATION = Configuration("", (), "", (), (), (), ())
+_NO_CONFIGURATION = Configuration("", (), (), (), (), ())
 _NO_INSTRUCTION = Instruction("", (), (), (), "", ())
 
 

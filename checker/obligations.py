@@ -64,6 +64,9 @@ class Obligation:
     differ: frozenset[str] = frozenset()
     equal: frozenset[str] = frozenset()  # elements that a different location does not free
     constraints: tuple[Expr, ...] = ()
+    homes: tuple[
+        tuple[str, str], ...
+    ] = ()  # elements of the second state, held by others in the first
     shared: bool = True  # the same under every configuration with these constraints
 
     @property
@@ -277,7 +280,8 @@ class Prover:
 
     def pair(self, obligation: Obligation, level: Level) -> Pair:
         modes = (obligation.first, obligation.second)
-        key = (obligation.about, modes, obligation.differ, obligation.equal, level)
+        homes = obligation.homes
+        key = (obligation.about, modes, obligation.differ, obligation.equal, homes, level)
         found = self._pairs.get(key)
         if found is None:
             subject, first, second = self.subject, obligation.first, obligation.second
@@ -292,7 +296,7 @@ class Prover:
                     first,
                     second,
                     level,
-                    lambda pair: related(pair, subject, first, second, differ, equal, level),
+                    lambda pair: related(pair, subject, first, second, differ, equal, homes, level),
                 )
             self._pairs[key] = found
         return found
@@ -531,7 +535,7 @@ class Prover:
             return ()
         match obligation.about:
             case About.RELATED if not replay.related(
-                case.runs[0], case.runs[1], obligation.differ, obligation.equal
+                case.runs[0], case.runs[1], obligation.differ, obligation.equal, obligation.homes
             ):
                 return ()
             case About.LITERAL if not replay.literally_equal(case.runs[0], case.runs[1]):

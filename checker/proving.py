@@ -132,7 +132,8 @@ class _Keys:
         operands = repr([_plain(operand) for operand in hosted.bare.operands])
         self._machine = digest(version(), operands, *map(_machine, _isas(hosted)))
         self._common = digest(
-            repr(sorted(hosted.homes.items())), repr((hosted.real_mode, hosted.tables, hosted.page))
+            repr(sorted(hosted.homes.items())),
+            repr((hosted.real_modes, hosted.tables, hosted.page)),
         )
         self._invariants = Meanings(hosted.bare)
 

@@ -3,7 +3,7 @@
 This shares no code with the symbolic reading in `checker.classes`; both follow the same page.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from checker.assignment import Assignment
@@ -121,18 +121,26 @@ class Replay:
     # -- the relation
 
     def related(
-        self, one: Side, two: Side, differ: frozenset[str], equal: frozenset[str] = frozenset()
+        self,
+        one: Side,
+        two: Side,
+        differ: frozenset[str],
+        equal: frozenset[str] = frozenset(),
+        homes: Sequence[tuple[str, str]] = (),
     ) -> bool:
         """Whether the states before are the same virtual machine but for `differ`.
 
-        A different location frees what `translate` reads, save elements in `equal`.
+        A different location frees what `translate` reads, save elements in `equal`. `homes`:
+        elements of the second state that others hold in the first one.
         """
         first, second = one.before, two.before
         unlike = differing(first, second)
         if not unlike.isdisjoint(self._fixed):
             return False
         free = differ | (self.machine.moving - equal) if LOCATION in differ else differ
-        if any(name not in free for name in unlike & self._components):
+        if any(name not in free for name in (unlike & self._components) - dict(homes).keys()):
+            return False
+        if any(held(first, home) != held(second, name) for name, home in homes if name not in free):
             return False
         if MODE not in differ and self.mode(first) != self.mode(second):
             return False
@@ -212,10 +220,18 @@ class Replay:
         return found
 
     def different(
-        self, first: MachineState, second: MachineState, components: frozenset[str]
+        self,
+        first: MachineState,
+        second: MachineState,
+        components: frozenset[str],
+        homes: Mapping[str, str],
     ) -> list[str]:
-        """Those of the elements that two states hold different values of."""
-        return sorted(components & differing(first, second))
+        """Those of the elements that two states hold different values of.
+
+        `homes`: those that others hold in the first state.
+        """
+        moved = [n for n in components & homes.keys() if held(first, homes[n]) != held(second, n)]
+        return sorted([*moved, *((components - homes.keys()) & differing(first, second))])
 
     def changed(self, side: Side) -> frozenset[str]:
         """The components that a retiring run changes."""

@@ -18,6 +18,7 @@ from checker.answers import (
     Undecided,
     Witness,
 )
+from spec.mode_map import ModeMap
 
 
 class VerdictKind(Enum):
@@ -142,8 +143,7 @@ class ConfigurationReport:
     """All answers about one virtualization configuration."""
 
     name: str
-    real_mode: str
-    virtual_modes: tuple[str, ...]
+    modes: ModeMap
     constraints: tuple[str, ...]  # as written
     shadowed: tuple[str, ...]
     mirrored: tuple[str, ...]
@@ -160,6 +160,11 @@ class ConfigurationReport:
     defects: tuple[str, ...] = ()  # what must not happen, vacuity included: no verdict to rely on
     notes: tuple[str, ...] = ()
     partial: bool = False  # only some instructions were asked for
+
+    @property
+    def real_mode(self) -> str:
+        """That of the most privileged virtual mode: the one that classes of instructions are about."""
+        return self.modes[0][1]
 
     def verdict(self, kind: VerdictKind, theorem: int) -> Verdict:
         """The verdict of that kind for Theorem 1, 2 or 3."""

@@ -93,7 +93,8 @@ def _configuration(configuration: ConfigurationReport) -> dict[str, JSON]:
     return {
         "name": configuration.name,
         "real_mode": configuration.real_mode,
-        "virtual_modes": _texts(configuration.virtual_modes),
+        "virtual_modes": _texts([virtual for virtual, _ in configuration.modes]),
+        "real_modes": _texts([real for _, real in configuration.modes]),
         "constraints": _texts(configuration.constraints),
         "shadowed": _texts(configuration.shadowed),
         "mirrored": _texts(configuration.mirrored),

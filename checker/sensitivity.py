@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import combinations
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from checker.subject import ABSTRACT
 from checker.terms import Term, support
 from checker.witness import describe, explaining
 from spec.ir import Configuration, Expr, TrapClass
+from spec.told_modes import told_modes
 
 Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
 
@@ -67,8 +69,11 @@ class Classifier:
         modes = dict(self.machine.isa.mode.members)
         self.user = modes[configuration.real_mode]
         self.virtual = [modes[name] for name in configuration.virtual_modes]
+        self.real = [modes[real] for _, real in configuration.modes]
+        told = told_modes(configuration, self.machine.isa.mode.element)
+        self.told = tuple((modes[name], modes[real]) for name, real in told)
         self.top = self.virtual[0]
-        self.scope = list(dict.fromkeys([self.user, self.top, *self.virtual]))
+        self.scope = list(dict.fromkeys([self.user, self.top, *self.virtual, *self.real]))
         self.constraints: tuple[Expr, ...] = tuple(e for _, e in configuration.constraints)
         operands = self.subject.chosen.text
         instruction = self.subject.instruction.name + (f"[{operands}]" if operands else "")
@@ -459,30 +464,37 @@ class Classifier:
         clauses = EscapeClauses(
             self.definitions,
             property_,
-            self.user,
             differ,
             frozenset(
                 {*self.configuration.passed, *(() if mirrored else self.configuration.mirrored)}
             ),
             frozenset(self.configuration.passed),
+            self.configuration.homes,
             self.constraints,
+            self.told,
         )
-        hybrid = escape = NO
-        for mode in reversed(self.virtual):
-            for clause, obligation in clauses.obligations(mode):
-                found = self.prover.ask(obligation)
-                self._keep(found, obligation, property_, clause)
-                escape |= found.answer
-                if found.answer is YES:
-                    break
-            if mode == self.virtual[-1]:
-                hybrid = escape
-            if escape is YES:
-                break
+        *_, least = pairs = list(zip(self.virtual, self.real, strict=True))
+        alone = replace(clauses, told=())  # a hybrid VMM must hear of it that the mode changes
+        hybrid = escape = self._escapes_from(alone, *least)
+        if hybrid is not NO and any(virtual != least[0] for virtual, _ in self.told):
+            escape = self._escapes_from(clauses, *least)
+        for virtual, real in reversed(pairs[:-1]):
+            if escape is not YES:
+                escape |= self._escapes_from(clauses, virtual, real)
         return escape, hybrid
 
+    def _escapes_from(self, clauses: EscapeClauses, virtual: int, real: int) -> Answer:
+        answer = NO
+        for clause, obligation in clauses.obligations(virtual, real):
+            found = self.prover.ask(obligation)
+            self._keep(found, obligation, clauses.property, clause)
+            answer |= found.answer
+            if found.answer is YES:
+                break
+        return answer
+
     def _semantic(self, escape: Answer, hybrid: Answer) -> tuple[Answer, Answer]:
-        if escape is NO or not self.configuration.mirrored:
+        if (escape is NO and hybrid is NO) or not self.configuration.mirrored:
             return escape, hybrid
         return self._escape("semantic_violation", mirrored=False)
 

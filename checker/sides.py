@@ -340,14 +340,33 @@ class Pair:
             found = engine.either(found, engine.both(reached, differs))
         return found
 
-    def values_differ(self, components: frozenset[str]) -> Truth:
-        """One of the components (not mode, location, memory) ends with different values."""
-        written = {*self.first.written, *self.second.written}
+    def values_differ(self, components: frozenset[str], homes: Mapping[str, str]) -> Truth:
+        """One of the components (not mode, location, memory) ends with different values.
+
+        `homes`: those that others hold in the first state.
+        """
+        first, second = self.first, self.second
         found: Truth = False
-        for name in sorted(components & written):
-            differs = differ(self.engine, self.first.after(name), self.second.after(name))
-            found = self.engine.either(found, differs)
+        for name in sorted(components):
+            home = homes.get(name, name)
+            if home in first.written or name in second.written:
+                differs = differ(self.engine, first.after(home), second.after(name))
+                found = self.engine.either(found, differs)
         return found
+
+    def modes_part(self, told: Iterable[tuple[int, int]]) -> Truth:
+        """Some run changes the mode, and afterwards the second one's mode cannot be told from the
+        first one's; `told` are the pairs of virtual and real mode for which it can."""
+        engine, mode = self.engine, self.subject.machine.isa.mode
+        first, second = (side.after(mode.element) for side in (self.first, self.second))
+        follows: Truth = False
+        for virtual, real in told:
+            here = engine.equal(first, real, mode.width)
+            follows = engine.either(
+                follows, engine.both(here, engine.equal(second, virtual, mode.width))
+            )
+        changes = engine.either(self.first.changes(MODE), self.second.changes(MODE))
+        return engine.both(changes, engine.negate(follows))
 
     # -- the relation
 
@@ -481,24 +500,27 @@ def related(
     second: int,
     differ_in: frozenset[str],
     equal: frozenset[str],
+    homes: tuple[tuple[str, str], ...],
     level: Level,
 ) -> Substitution:
     """The symbols of the second state: those of the first one where they must be equal.
 
-    `equal` elements are, even if `translate` reads them and the location may differ.
+    `equal` elements are, even if `translate` reads them and the location may differ. `homes`:
+    elements that equal another one of the first state.
     """
     machine = subject.machine
     start = subject.start(second)
     symbols: dict[Term, Term] = {}
     swapped = swapped_members(machine, first, second)
+    home = dict(homes)
     free = set(differ_in)
     if LOCATION in differ_in:
         free |= machine.moving - equal
     size = () if machine.size is None else (machine.size,)
     for name in (*machine.control, *machine.outside, *machine.hidden(second), *size):
         symbol = cast(Term, start[name])
-        twin = swapped.get(name, name)
-        if name in free or twin in free:
+        twin = swapped.get(name, home.get(name, name))
+        if name in free or (twin in free and name not in home):
             symbols[symbol] = primed(subject, symbol)
         elif twin != name:
             symbols[symbol] = cast(Term, subject.start(first)[twin])

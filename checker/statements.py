@@ -33,9 +33,14 @@ class Hosted:
     real: Isa
     monitor: Isa
     homes: dict[str, str]
-    real_mode: int
+    real_modes: tuple[tuple[int, int], ...]  # by virtual mode
     tables: int = 0  # cells at `monitor.base` that are the monitor's
     page: int = 1  # the placement is at multiples of so many cells
+
+    def real_mode(self, virtual: int | None) -> int | None:
+        """The one that a virtual mode runs in (None: any); None if there are several."""
+        found = {real for mode, real in self.real_modes if virtual in (None, mode)}
+        return found.pop() if len(found) == 1 else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +50,7 @@ class Simulation:
     `before` and `after` bring homes up to date before they are read as the virtual machine's
     state. `forward`: only where `left` retires. `keep`: elements that `left` leaves alone; if
     `owner` is given that, and that memory outside the region stays, is an obligation of its own.
+    `show` is read where `after` has been done, and belongs to the same obligation.
     `instruction` names the one whose fields and length both bodies may use. `constants`: elements
     that have one value at the start, by `assume`.
     """
@@ -60,6 +66,7 @@ class Simulation:
     after: Block = ()
     parameters: tuple[Local, ...] = ()
     instruction: str | None = None
+    show: tuple[tuple[str, Expr], ...] = ()
     forward: bool = False
     keep: tuple[str, ...] = ()
     owner: Group | None = None
@@ -108,6 +115,7 @@ class Triple:
     ghosts: tuple[Element, ...] = ()
     functions: tuple[Function, ...] = ()
     agree: Expr | None = None
+    real_mode: int | None = None  # what is `REAL` runs in it; None: as the virtual mode says
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -144,12 +144,12 @@ _IMPLICATIONS: tuple[tuple[Callable[[Row], Answer], Callable[[Row], Answer], str
         "a hybrid semantic violation that is no hybrid escape",
     ),
     (
-        lambda row: row.hybrid_escape,
+        lambda row: row.hybrid_escape & ~_changes_mode(row),
         lambda row: row.escape,
         "a hybrid escape that is no escape",
     ),
     (
-        lambda row: row.hybrid_semantic_violation,
+        lambda row: row.hybrid_semantic_violation & ~_changes_mode(row),
         lambda row: row.semantic_violation,
         "a hybrid semantic violation that is no semantic violation",
     ),
@@ -164,6 +164,11 @@ _IMPLICATIONS: tuple[tuple[Callable[[Row], Answer], Callable[[Row], Answer], str
         "behaviour sensitive but not result sensitive",
     ),
 )
+
+
+def _changes_mode(row: Row) -> Answer:
+    """Where a mode map tells the virtual mode, a change of mode escapes a hybrid monitor alone."""
+    return Answer.of("mode" in row.control_sensitive.names)
 
 
 def _needs_memory_trap(row: Row) -> bool:

@@ -9,6 +9,7 @@ from popek.console import PLAIN, Palette
 from popek.definitions import DEFINITIONS, Definition
 from popek.render_classes import label, labels, sensitivity
 from popek.render_witness import WIDTH, decisive, outcome, render_witness
+from spec.mode_map import mode_map_text
 
 _NEGATED = "not_"
 
@@ -33,9 +34,9 @@ def render_explanation(explanation: Explanation, palette: Palette = PLAIN) -> st
 
 def _head(explanation: Explanation, palette: Palette) -> str:
     configuration = explanation.configuration
-    modes = ", ".join(configuration.virtual_modes)
+    modes = mode_map_text(configuration.modes)
     name = palette.paint(label(explanation.instruction, ""), "bold")
-    where = f"  in configuration {configuration.name} ({modes} as {configuration.real_mode})\n"
+    where = f"  in configuration {configuration.name} ({modes})\n"
     return name + where + _manual(explanation)
 
 

@@ -8,6 +8,7 @@ from checker.report_json import JSON
 from refvmm.derive import Monitor
 from refvmm.monitor_text import Section
 from refvmm.strategy import Strategy
+from spec.mode_map import mode_map_text
 
 _WIDTH = 100
 
@@ -46,6 +47,7 @@ def monitor_json(derived: Derived, sections: Sequence[Section]) -> JSON:
         "because": derived.because,
         "real_mode": configuration.real_mode,
         "virtual_modes": list(configuration.virtual_modes),
+        "real_modes": [real for _, real in configuration.modes],
         "sections": [
             {"name": s.name, "title": s.title, "remarks": list(s.remarks), "lines": list(s.lines)}
             for s in sections
@@ -56,10 +58,9 @@ def monitor_json(derived: Derived, sections: Sequence[Section]) -> JSON:
 def _head(derived: Derived) -> tuple[str, ...]:
     monitor = derived.monitor
     configuration = monitor.configuration
-    virtual = ", ".join(configuration.virtual_modes)
     return (
         f"The virtual machine monitor of {monitor.description.name}, configuration"
-        f" {configuration.name}: {virtual} as {configuration.real_mode}.",
+        f" {configuration.name}: {mode_map_text(configuration.modes)}.",
         f"Strategy {derived.strategy.value}: {derived.because}.",
         "Derived from the description: P&G's control program <D, A, {v_i}>, all of it.",
     )

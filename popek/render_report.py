@@ -18,6 +18,7 @@ from popek.console import PLAIN, Palette
 from popek.render_classes import label, labels, render_classes
 from popek.render_witness import WIDTH, render_witness
 from popek.table import table
+from spec.mode_map import mode_map_text
 
 _THEOREMS = ((1, "VMM"), (2, "recursive VMM"), (3, "hybrid VMM"))
 _QUESTIONS = 3  # of one instruction that are shown if they are undecided
@@ -50,9 +51,8 @@ def answer(value: Answer, palette: Palette) -> str:
 def _configuration(
     configuration: ConfigurationReport, palette: Palette, shown: dict[str, str]
 ) -> str:
-    modes = ", ".join(configuration.virtual_modes)
     head = palette.paint(f"configuration {configuration.name}", "bold")
-    parts = [f"{head}: {modes} as {configuration.real_mode}\n"]
+    parts = [f"{head}: {mode_map_text(configuration.modes)}\n"]
     if not configuration.partial:
         parts[0] += _verdicts(configuration, palette) + _why(configuration)
     classes = render_classes(configuration.instructions, configuration.real_mode)

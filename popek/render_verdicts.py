@@ -14,6 +14,7 @@ from checker.report import (
 from popek.console import PLAIN, Palette
 from popek.render_classes import labels
 from popek.table import table
+from spec.mode_map import mode_map_text
 
 _FEW = 4  # escapes that are named in the table
 _HEADS = ("Theorem 1", "Theorem 2", "Theorem 3", "efficient", "escapes", "literature")
@@ -106,8 +107,7 @@ def _found(said: LiteratureReport) -> str:
 
 
 def _configuration(configuration: ConfigurationReport) -> list[str]:
-    modes = ", ".join(configuration.virtual_modes)
-    head = f"**{configuration.name}**: {modes} as {configuration.real_mode}"
+    head = f"**{configuration.name}**: {mode_map_text(configuration.modes)}"
     if configuration.constraints:
         head += ", where " + ", ".join(f"`{text}`" for text in configuration.constraints)
     lines = [head + "."]

@@ -18,7 +18,8 @@ _OUTSIDE = (Role.CONTROL, Role.TIME, Role.DEVICE)
 
 @dataclass(frozen=True, slots=True)
 class ControlBlock:
-    """`homes`: for every element that is not in place, the one that holds the virtual value.
+    """`homes`: for every element that is not in place, the one that holds the virtual value. That
+    is one of the block, or where the configuration says so another one of the real machine.
 
     In place are general registers, flags, the program counter, and what the configuration passes
     or mirrors; but a scalar that it mirrors and a constraint speaks of is `bound`: it has a home, and is
@@ -29,12 +30,17 @@ class ControlBlock:
     """
 
     homes: Mapping[str, str]
+    held: Mapping[str, str]  # what another element of the real machine holds, bound or not
     elements: tuple[Element, ...]  # besides the real machine's
     clocks: tuple[Element, ...]  # time that is not in place: real, home, mark have its shape
     bound: tuple[Element, ...]
 
     def home(self, element: str) -> str:
         return self.homes.get(element, element)
+
+    def place(self, element: str) -> str:
+        """The real element that has the value of one that is passed or mirrored."""
+        return self.held.get(element, element)
 
 
 def control_block(
@@ -46,7 +52,9 @@ def control_block(
     """
     constrained = {name for _, expr in configuration.constraints for name in reads(expr)}
     scalars = {element.name for element in virtual if element.length is None}
-    bound = constrained & scalars & {*configuration.mirrored}
+    held = dict(configuration.homes)
+    mirrored = scalars & {*configuration.mirrored}
+    bound = {name for name in mirrored if held.get(name, name) in constrained}
     kept = {*configuration.passed, *configuration.mirrored} - bound
     homes: dict[str, str] = {}
     added: list[Element] = []
@@ -57,6 +65,8 @@ def control_block(
             homes[element.name] = "region.size"
             continue
         if not (outside or element.bank is not None or element.role is Role.MODE):
+            if element.name in held:
+                homes[element.name] = held[element.name]
             continue
         homes[element.name] = PREFIX + element.name
         added.append(_copy(element, PREFIX))
@@ -67,8 +77,8 @@ def control_block(
     places = (("region.base", width), ("region.size", width + 1), ("monitor.base", width))
     added += [Element(name, bits, Role.CONTROL) for name, bits in places]
     added.append(Element(UNIT, isa.fetch.unit_width, Role.CONTROL))
-    mirrored = tuple(element for element in virtual if element.name in bound)
-    return ControlBlock(homes, tuple(added), tuple(clocks), mirrored)
+    bounded = tuple(element for element in virtual if element.name in bound)
+    return ControlBlock(homes, held, tuple(added), tuple(clocks), bounded)
 
 
 def _copy(element: Element, prefix: str) -> Element:

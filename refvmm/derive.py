@@ -16,6 +16,7 @@ from spec import ir
 from spec.effects import statements
 from spec.expressions import reads
 from spec.rewrite import transform
+from spec.told_modes import told_modes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +36,18 @@ class Monitor:
     redirect: Redirect
     block: ControlBlock
     shadow: Shadow | None
-    real_mode: int
+    real_modes: tuple[tuple[int, int], ...]  # by virtual mode, those that do not run included
+    told: tuple[tuple[int, int], ...]  # virtual modes that `save` knows by their real mode
     direct: tuple[int, ...]  # the most privileged first
     save: ir.Block  # run by `virtual` when the guest has trapped
     resume: ir.Block  # run by `virtual` before the guest runs
     constraints: tuple[tuple[str, ir.Expr], ...]  # over `real`, while the guest runs
     fixed: tuple[tuple[str, int], ...]  # real elements that constraints determine
     guard: ir.Expr | None  # the guest runs directly only while it holds; over `real`
+
+    def real_mode(self, virtual: int) -> int:
+        """The real mode that a virtual mode runs in."""
+        return dict(self.real_modes)[virtual]
 
 
 def derive(
@@ -68,7 +74,13 @@ def derive(
     own = (*(tables.functions if tables else ()), *isa.functions)
     translation = _reachable(isa, isa.translate)
     modes = dict(isa.mode.members)
-    real_mode = modes[configuration.real_mode]
+    default = modes[configuration.real_mode]
+    given = {modes[name]: modes[real] for name, real in configuration.modes}
+    real_modes = tuple((mode, given.get(mode, default)) for mode in modes.values())
+    told = tuple(
+        (modes[name], modes[real]) for name, real in told_modes(configuration, isa.mode.element)
+    )
+    direct = tuple(given)
     guard = _guard(configuration, block)
     return Monitor(
         description=replace(isa, elements=virtual),
@@ -79,14 +91,19 @@ def derive(
         redirect=redirect,
         block=block,
         shadow=tables,
-        real_mode=real_mode,
-        direct=tuple(modes[name] for name in configuration.virtual_modes),
-        save=(*_clocks(block), *_banks(isa, block, real_mode, saving=True)),
+        real_modes=real_modes,
+        told=told,
+        direct=direct,
+        save=(
+            *_mode(isa, block, told, direct),
+            *_clocks(block),
+            *_banks(isa, block, real_modes, saving=True),
+        ),
         resume=(
-            ir.Write(isa.mode.element, ir.Literal(real_mode, isa.mode.width)),
+            ir.Write(isa.mode.element, _real_mode(isa, block, real_modes)),
             *_compose(isa, configuration, redirect),
             *_mirror(block, guard),
-            *_banks(isa, block, real_mode, saving=False),
+            *_banks(isa, block, real_modes, saving=False),
             *(tables.upkeep if tables else ()),
         ),
         constraints=configuration.constraints,
@@ -159,13 +176,48 @@ def _clocks(block: ControlBlock) -> Iterator[ir.Stmt]:
             yield ir.Write(mark, now, index)
 
 
-def _banks(isa: ir.Isa, block: ControlBlock, real_mode: int, saving: bool) -> Iterator[ir.Stmt]:
+def _real_mode(
+    isa: ir.Isa, block: ControlBlock, real_modes: tuple[tuple[int, int], ...]
+) -> ir.Expr:
+    """The real mode that the virtual mode runs in."""
+    width = isa.mode.width
+    mode = ir.Read(block.home(isa.mode.element), width)
+    (_, default), *others = real_modes
+    found: ir.Expr = ir.Literal(default, width)
+    for virtual, real in others:
+        if real != default:
+            here = ir.Compare(ir.CompareOp.EQ, mode, ir.Literal(virtual, width))
+            found = ir.Select(here, ir.Literal(real, width), found, width)
+    return found
+
+
+def _mode(
+    isa: ir.Isa,
+    block: ControlBlock,
+    told: tuple[tuple[int, int], ...],
+    direct: tuple[int, ...],
+) -> Iterator[ir.Stmt]:
+    """The guest may have changed its mode together with the real one, which tells it."""
+    width, home = isa.mode.width, block.home(isa.mode.element)
+    now, known = ir.Read(isa.mode.element, width), ir.Read(home, width)
+    others = {encoding for _, encoding in isa.mode.members} - set(direct)
+    for virtual, real in told:
+        found: ir.Expr = ir.Compare(ir.CompareOp.EQ, now, ir.Literal(real, width))
+        for other in sorted(others):  # it does not run, whatever the real mode is
+            runs = ir.Compare(ir.CompareOp.NE, known, ir.Literal(other, width))
+            found = ir.Logic(ir.LogicOp.AND, found, runs)
+        yield ir.If(found, (ir.Write(home, ir.Literal(virtual, width)),), ())
+
+
+def _banks(
+    isa: ir.Isa, block: ControlBlock, real_modes: tuple[tuple[int, int], ...], saving: bool
+) -> Iterator[ir.Stmt]:
     """What the virtual mode sees of a bank is in the real mode's member while the guest runs."""
     mode = ir.Read(block.home(isa.mode.element), isa.mode.width)
     for bank in isa.banks:
-        real = dict(bank.members)[real_mode]
+        members, reals = dict(bank.members), dict(real_modes)
         for encoding, member in bank.members:
-            home = block.home(member)
+            home, real = block.home(member), members[reals[encoding]]
             here = ir.Compare(ir.CompareOp.EQ, mode, ir.Literal(encoding, mode.width))
             if saving:
                 moved = ir.Write(home, ir.Read(real, bank.width))
@@ -183,7 +235,7 @@ def _mirror(block: ControlBlock, guard: ir.Expr | None) -> Iterator[ir.Stmt]:
     """What constraints speak of is mirrored if the virtual values satisfy them."""
     if guard is not None:
         writes = tuple(
-            ir.Write(element.name, ir.Read(block.home(element.name), element.width))
+            ir.Write(block.place(element.name), ir.Read(block.home(element.name), element.width))
             for element in block.bound
         )
         yield ir.If(guard, writes, ())
@@ -194,16 +246,16 @@ def _mirror(block: ControlBlock, guard: ir.Expr | None) -> Iterator[ir.Stmt]:
 
 def _guard(configuration: ir.Configuration, block: ControlBlock) -> ir.Expr | None:
     """The constraints on what is mirrored, of the virtual values; None if there are none."""
-    bound = {element.name for element in block.bound}
+    bound = {block.place(element.name): element.name for element in block.bound}
 
     def home(expr: ir.Expr) -> ir.Expr | None:
         if isinstance(expr, ir.Read) and expr.element in bound:
-            return ir.Read(block.home(expr.element), expr.width)
+            return ir.Read(block.home(bound[expr.element]), expr.width)
         return None
 
     guard: ir.Expr | None = None
     for _, constraint in configuration.constraints:
-        if reads(constraint) & bound:
+        if reads(constraint) & bound.keys():
             virtual = transform(constraint, home)
             guard = virtual if guard is None else ir.Logic(ir.LogicOp.AND, guard, virtual)
     return guard

@@ -121,7 +121,9 @@ class MonitorText:
         memory = monitor.description.memory.name
         home, kept = monitor.block.home, monitor.fixed
         composed = dict(monitor.configuration.compose)
-        rows = [(monitor.description.mode.element, self._modes[monitor.real_mode])]
+        reals = {monitor.real_mode(mode) for mode in monitor.direct}
+        follows = "what `resume` makes it" if len(reals) > 1 else self._modes[reals.pop()]
+        rows = [(monitor.description.mode.element, follows)]
         rows += [(name, "what `resume` makes it") for name in composed]
         rows += [(name, str(value)) for name, value in kept]
         real = dict(rows)

@@ -40,7 +40,7 @@ class WorldSwitch:
         self._machine = machine
         apart = {
             name for name in self._monitor.block.homes if name in self._real_names(self._monitor)
-        }
+        } - set(self._monitor.block.homes.values())
         elements = [e for e in self._monitor.real.elements if e.name not in apart]
         self._scalars = [e.name for e in elements if e.length is None]
         self._arrays = [e.name for e in elements if e.length is not None]

@@ -29,6 +29,7 @@ from refvmm.relation import (
     fixed,
     guarded,
     homes,
+    in_mode,
     in_real_mode,
     marked,
     reading,
@@ -56,7 +57,7 @@ def hosted(monitor: Monitor) -> Hosted:
         monitor.real,
         monitor.virtual,
         homes(monitor),
-        monitor.real_mode,
+        monitor.real_modes,
         monitor.configuration.monitor_size,
         monitor.configuration.page or 1,
     )
@@ -108,7 +109,9 @@ class _Maker:
         self.running = expressions(while_running(monitor))
         self.directly = (*self.running, *expressions(guarded(monitor)))
         self.monitoring = expressions(while_monitoring(monitor))
-        not_in_place = [e.name for e in self.isa.elements if e.name in self.homes]
+        holding = set(monitor.block.held.values())
+        own = {*self.homes} - holding
+        not_in_place = [e.name for e in self.isa.elements if e.name in own]
         marks = [MARK + clock.name for clock in monitor.block.clocks]
         self.kept = (*not_in_place, *_PLACES, *marks)
 
@@ -266,7 +269,7 @@ class _Maker:
             Text.MONITOR,
             left,
             right,
-            assume=(*self.running, in_real_mode(self.monitor)[1]),
+            assume=(*self.running, in_real_mode(self.monitor, mode[1])[1]),
             before=read,
             after=() if saved else read,
         )
@@ -275,8 +278,8 @@ class _Maker:
 
     def mapping(self) -> Iterator[Statement]:
         monitor = self.monitor
-        established = [*while_running(monitor), in_real_mode(monitor)]
         for name, mode in self.modes:
+            established = [*while_running(monitor), in_real_mode(monitor, mode)]
             yield self._between(Group.MAP, "save", (name, mode), monitor.save, (), saved=True)
             yield Triple(
                 Group.MAP,
@@ -313,6 +316,34 @@ class _Maker:
                 assume=expressions([*region_fits(monitor), *marked(monitor)]),
                 constants=self._at_start(),
             )
+        yield from self._told()
+
+    def _told(self) -> Iterator[Statement]:
+        """The guest changes its mode together with the real one."""
+        monitor = self.monitor
+        names = {encoding: name for name, encoding in self.modes}
+        for before, mode in self.direct_modes:
+            for after, real in monitor.told:
+                if after == mode:
+                    continue
+                what = f"{before} goes on as {names[after]}"
+                gone = in_mode(monitor, real)
+                yield replace(
+                    self._between(
+                        Group.MAP, f"save, {what}", (before, mode), monitor.save, (), saved=True
+                    ),
+                    assume=(*self.running, gone),
+                )
+                element = monitor.description.mode
+                changed = ir.Write(element.element, ir.Literal(real, element.width))
+                yield Triple(
+                    Group.MAP,
+                    f"the relation holds when {what}",
+                    mode,
+                    (Part(Text.MONITOR, (changed, *reading(monitor, mode))),),
+                    tuple(while_running(monitor)),
+                    assume=self.running,
+                )
 
     def _at_start(self) -> tuple[tuple[str, int], ...]:
         """The real machine as after reset, with what constraints determine."""
@@ -323,6 +354,17 @@ class _Maker:
         }
         found.update(self.monitor.fixed)
         return tuple(found.items())
+
+    def _follows(self) -> tuple[tuple[str, ir.Expr], ...]:
+        """The real mode is still the one of the virtual mode."""
+        mode = self.isa.mode
+        virtual = ir.Read(self.monitor.block.home(mode.element), mode.width)
+        found: ir.Expr = ir.Boolean(False)
+        for _, encoding in self.direct_modes:
+            here = ir.Compare(ir.CompareOp.EQ, virtual, ir.Literal(encoding, mode.width))
+            pair = _and(here, in_real_mode(self.monitor, encoding)[1])
+            found = ir.Logic(ir.LogicOp.OR, found, pair)
+        return (("the real mode is not that of the virtual mode", found),)
 
     def _reached(self, mode: tuple[str, int], access: ir.Access, cells: int) -> Triple:
         """Section 6 for composed relocation, at any address.
@@ -378,8 +420,8 @@ class _Maker:
                     mode[1],
                     cause.delivery,
                     cause.parameters,
-                    self._guest(),
-                    self._overwritten(cause),
+                    self._guest(mode[1]),
+                    self._overwritten(cause, mode[1]),
                     self.directly,
                 )
             if self.monitor.shadow is None:
@@ -400,7 +442,8 @@ class _Maker:
             before=read,
             after=read,
             forward=True,
-            keep=self._owned(),
+            show=self._follows() if self.monitor.told else (),
+            keep=self._owned(mode[1]),
             owner=Group.OWN,
             constants=fixed(self.monitor),
         )
@@ -425,24 +468,28 @@ class _Maker:
                         pass
         yield from sorted(found, key=lambda pair: (pair[0].value, pair[1]))
 
-    def _owned(self) -> tuple[str, ...]:
+    def _owned(self, mode: int) -> tuple[str, ...]:
         """What is not the guest's: it stays while the guest runs."""
-        guest = set(self._guest())
+        guest = set(self._guest(mode))
+        if self.monitor.told:
+            guest.add(self.isa.mode.element)
         real = [e.name for e in self.isa.elements if e.role in _OUTSIDE or e.bank is not None]
         own = [e.name for e in self.monitor.real.elements if e not in self.isa.elements]
         return tuple(name for name in (*real, *own) if name not in guest)
 
-    def _guest(self) -> tuple[str, ...]:
-        """What is in place."""
-        isa, mirrored = self.isa, set(self.monitor.configuration.mirrored)
-        seen = {dict(bank.members)[self.monitor.real_mode] for bank in isa.banks}
+    def _guest(self, mode: int) -> tuple[str, ...]:
+        """What is in place, or held for the guest by another element of the real machine."""
+        isa, configuration = self.isa, self.monitor.configuration
+        mirrored = {*configuration.mirrored}
+        seen = {dict(bank.members)[self.monitor.real_mode(mode)] for bank in isa.banks}
+        seen |= {place for name, place in configuration.homes if name not in mirrored}
         return tuple(
             e.name
             for e in isa.elements
             if e.name in seen or (e.name not in self.homes and e.name not in mirrored)
         )
 
-    def _overwritten(self, cause: ir.Cause) -> tuple[str, ...]:
+    def _overwritten(self, cause: ir.Cause, mode: int) -> tuple[str, ...]:
         """What is in place and a delivery itself writes, but for the program counter."""
         functions = {f.name: f for f in self.isa.functions}
         written: set[str] = set()
@@ -455,7 +502,7 @@ class _Maker:
                 elif isinstance(statement, ir.Call) and statement.function not in seen:
                     seen.add(statement.function)
                     left.append(functions[statement.function].body)
-        return tuple(n for n in self._guest() if n in written and n != self.isa.pc)
+        return tuple(n for n in self._guest(mode) if n in written and n != self.isa.pc)
 
     def _isolated(self) -> Triple:
         """A cell of this region is none of another that does not overlap it."""
@@ -506,7 +553,7 @@ class _Maker:
             yield Armed(
                 f"a timer, virtual mode {name}",
                 tuple((i.name, i.condition) for i in self.isa.interrupts),
-                (*self._guest(), *written),
+                (*self._guest(mode), *written),
                 expressions(settled(self.monitor)),
                 mode,
             )

@@ -78,12 +78,14 @@ class VirtualProcessor:
         self._resume = self._executor.pieces(text.resume)
         if text.guard is not None:
             self._guard = self._executor.value(text.guard)
-        clocks = {text.home(clock.name) for clock in text.clocks}
-        self._clocked = any(reads(i.condition) & clocks for i in text.isa.interrupts)
+        late = {text.home(clock.name) for clock in text.clocks}
+        if text.told:
+            late.add(self._mode)
+        self._late = any(reads(i.condition) & late for i in text.isa.interrupts)
 
     @property
     def mode(self) -> int:
-        """The virtual mode."""
+        """The virtual mode when the guest was last let go on; it may have left it directly."""
         return self._hardware.state.scalars[self._mode]
 
     def attempt(self) -> Attempt:
@@ -111,7 +113,7 @@ class VirtualProcessor:
 
     def pending(self) -> Interrupt | None:
         """The virtual interrupt that is taken next: the first declared whose condition holds."""
-        if not self._clocked:
+        if not self._late:
             return self._executor.pending()
         self.enter()
         found = self._executor.pending()
@@ -145,6 +147,7 @@ class Text:
     redirects: tuple[Redirect, ...]  # the monitor's own first
     clocks: tuple[Element, ...]
     guard: Expr | None  # see `Monitor.guard`
+    told: bool  # the guest may change its mode directly
 
     def own(self, element: str) -> str:
         """Where the real machine's state has an element of the monitor itself."""
@@ -172,6 +175,7 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
             (monitor.redirect,),
             monitor.block.clocks,
             monitor.guard,
+            bool(monitor.told),
         )
         for outer in reversed(monitors[:depth]):
             text = Text(
@@ -183,6 +187,7 @@ def texts(monitors: Sequence[Monitor]) -> list[Text]:
                 (*text.redirects, outer.redirect),
                 text.clocks,
                 None if text.guard is None else outer.redirect.expr(text.guard),
+                text.told,
             )
         found.append(text)
     return found

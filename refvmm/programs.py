@@ -67,8 +67,11 @@ class Programs:
         modes = dict(isa.mode.members)
         self.modes = tuple(modes[name] for name in configuration.virtual_modes)
         monitor = derive(isa, configuration)
+        constants = dict(monitor.fixed)
         self.fixed = {  # in place, and the configuration says what they are
-            name: value for name, value in monitor.fixed if name in configuration.passed
+            name: constants[monitor.block.place(name)]
+            for name in configuration.passed
+            if monitor.block.place(name) in constants
         }
         if not self.taste.privileged:
             self.modes = self.modes[-1:]

@@ -26,8 +26,41 @@ def homes(monitor: Monitor) -> dict[str, str]:
 
 
 def reading(monitor: Monitor, mode: int) -> ir.Block:
-    """Bring the homes up to date while the guest runs in a virtual mode: the inverse of f."""
-    return (*_clocks(monitor), *_bank(monitor, mode))
+    """Bring the homes up to date while the guest runs in a virtual mode: the inverse of f.
+
+    A run that began in that mode may have gone on to another one, which the real mode tells.
+    """
+    if not monitor.told:
+        return (*_clocks(monitor), *_bank(monitor, mode))
+    return (*_mode(monitor), *_clocks(monitor), *_any_bank(monitor))
+
+
+def _mode(monitor: Monitor) -> Iterator[ir.Stmt]:
+    """The virtual mode, in one of the modes that may run."""
+    mode = monitor.description.mode
+    home = monitor.block.home(mode.element)
+    value: ir.Expr = ir.Read(home, mode.width)
+    for virtual, real in monitor.told:
+        value = ir.Select(
+            in_mode(monitor, real), ir.Literal(virtual, mode.width), value, mode.width
+        )
+    known = ir.Read(home, mode.width)
+    runs: ir.Expr = ir.Boolean(False)
+    for virtual in monitor.direct:
+        here = ir.Compare(ir.CompareOp.EQ, known, ir.Literal(virtual, mode.width))
+        runs = ir.Logic(ir.LogicOp.OR, runs, here)
+    yield ir.If(runs, (ir.Write(home, value),), ())
+
+
+def _any_bank(monitor: Monitor) -> Iterator[ir.Stmt]:
+    isa = monitor.description
+    home = ir.Read(monitor.block.home(isa.mode.element), isa.mode.width)
+    for bank in isa.banks:
+        members = dict(bank.members)
+        for mode, member in bank.members:
+            here = ir.Compare(ir.CompareOp.EQ, home, ir.Literal(mode, isa.mode.width))
+            real = ir.Read(members[monitor.real_mode(mode)], bank.width)
+            yield ir.If(here, (ir.Write(monitor.block.home(member), real),), ())
 
 
 def _clocks(monitor: Monitor) -> Iterator[ir.Stmt]:
@@ -46,7 +79,7 @@ def _bank(monitor: Monitor, mode: int) -> Iterator[ir.Stmt]:
     for bank in monitor.description.banks:
         members = dict(bank.members)
         seen = monitor.block.home(members[mode])
-        yield ir.Write(seen, ir.Read(members[monitor.real_mode], bank.width))
+        yield ir.Write(seen, ir.Read(members[monitor.real_mode(mode)], bank.width))
 
 
 def indices(element: ir.Element) -> tuple[ir.Expr | None, ...]:
@@ -145,7 +178,8 @@ def mirrored(monitor: Monitor) -> list[Named]:
     found: list[Named] = []
     for element in monitor.block.bound:
         home = ir.Read(monitor.block.home(element.name), element.width)
-        same = ir.Compare(ir.CompareOp.EQ, ir.Read(element.name, element.width), home)
+        place = ir.Read(monitor.block.place(element.name), element.width)
+        same = ir.Compare(ir.CompareOp.EQ, place, home)
         kept = ir.Logic(ir.LogicOp.OR, ir.Not(monitor.guard), same)
         found.append((f"`{element.name}` is mirrored", kept))
     return found
@@ -158,8 +192,12 @@ def guarded(monitor: Monitor) -> list[Named]:
 
 def fixed(monitor: Monitor) -> tuple[tuple[str, int], ...]:
     """What has one value while the guest runs directly, homes of what is mirrored included."""
-    bound = {element.name for element in monitor.block.bound if monitor.guard is not None}
-    homes = [(monitor.block.home(n), value) for n, value in monitor.fixed if n in bound]
+    bound = {
+        monitor.block.place(element.name): monitor.block.home(element.name)
+        for element in monitor.block.bound
+        if monitor.guard is not None
+    }
+    homes = [(bound[name], value) for name, value in monitor.fixed if name in bound]
     return (*monitor.fixed, *homes)
 
 
@@ -179,12 +217,15 @@ def marked(monitor: Monitor) -> list[Named]:
     ]
 
 
-def in_real_mode(monitor: Monitor) -> Named:
+def in_real_mode(monitor: Monitor, virtual: int) -> Named:
+    """While the guest runs in a virtual mode."""
+    return "the real mode", in_mode(monitor, monitor.real_mode(virtual))
+
+
+def in_mode(monitor: Monitor, real: int) -> ir.Expr:
     mode = monitor.description.mode
     now = ir.Read(mode.element, mode.width)
-    return "the real mode", ir.Compare(
-        ir.CompareOp.EQ, now, ir.Literal(monitor.real_mode, mode.width)
-    )
+    return ir.Compare(ir.CompareOp.EQ, now, ir.Literal(real, mode.width))
 
 
 def while_running(monitor: Monitor) -> list[Named]:

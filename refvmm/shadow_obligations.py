@@ -9,6 +9,7 @@ written through a slot. Together with `relation`, section 6 holds at every acces
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from checker.proof import Group
 from checker.statements import Anew, Part, Settled, Simulation, Statement, Text, Triple
@@ -39,15 +40,16 @@ def shadow_obligations(
 ) -> Iterator[Statement]:
     """`direct`: the virtual modes that run directly; without any the tables matter to nobody."""
     assert monitor.shadow is not None
-    maker = _Maker(monitor, monitor.shadow)
+    reals = dict.fromkeys(monitor.real_mode(mode) for _, mode in direct)
+    maker = _Maker(monitor, monitor.shadow, tuple(reals))
     yield from maker.footprint()
     if not direct:
         return
     yield from maker.dependence()
     found = list(accesses)
     for access, cells in found:
-        yield from maker.contract(access, cells)
-        yield maker.relation(access, cells)
+        for statement in (*maker.contract(access, cells), maker.relation(access, cells)):
+            yield from maker.in_real_modes(statement)
     yield from maker.books()
     yield maker.filled()
     yield from maker.stores()
@@ -56,8 +58,9 @@ def shadow_obligations(
 
 
 class _Maker:
-    def __init__(self, monitor: Monitor, tables: Shadow) -> None:
+    def __init__(self, monitor: Monitor, tables: Shadow, real_modes: tuple[int, ...]) -> None:
         self.monitor = monitor
+        self.real_modes = real_modes
         self.tables = tables
         self.isa = monitor.description
         (translate,) = [f for f in self.isa.functions if f.name == self.isa.translate]
@@ -70,6 +73,15 @@ class _Maker:
             if index is None
         )
         self.functions = {f.name: f for f in monitor.virtual.functions}
+
+    def in_real_modes(self, triple: Triple) -> Iterator[Triple]:
+        """A statement about look-ups, for each real mode that the guest runs in."""
+        names = {encoding: name for name, encoding in self.isa.mode.members}
+        for real in self.real_modes:
+            name = triple.name
+            if len(self.real_modes) > 1:
+                name += f", real mode {names[real]}"
+            yield replace(triple, name=name, real_mode=real)
 
     # -- what the routines may touch
 
@@ -162,7 +174,8 @@ class _Maker:
         where = homes(self.monitor)
         bare = {f.name: f for f in self.isa.functions}
         inputs = function_reads(bare, self.isa.translate) | {self.isa.mode.element}
-        loose = sorted(n for n in inputs if n not in where)
+        guests = {n for n, _ in self.monitor.configuration.homes}
+        loose = sorted(n for n in inputs if n not in where or n in guests)
         yield Settled(
             Group.MAP,
             "translation reads only what the monitor keeps",

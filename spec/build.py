@@ -472,8 +472,12 @@ class Build(Transformer[Any, Any]):
     def component(self, c: list[Any]) -> "_Placed":
         return _Placed(".".join(c), self._span(c))
 
+    def kept(self, c: list[Any]) -> tuple[Any, ...]:
+        return tuple(c)
+
     def keep(self, c: list[Any]) -> syntax.Keep:
-        return syntax.Keep(str(c[0]), _strings(c[1:]), span=self._span(c))
+        kept = tuple((str(name), None if home is None else str(home)) for name, home in c[1:])
+        return syntax.Keep(str(c[0]), kept, span=self._span(c))
 
     def compose(self, c: list[Any]) -> syntax.Compose:
         member = None if c[1] is None else str(c[1])

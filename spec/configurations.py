@@ -84,7 +84,8 @@ class Configurations:
             raise AssertionError("a mode is required before configurations are lowered")
         kept: dict[str, str] = {}
         rest: str | None = None
-        modes: syntax.AsModes | None = None
+        modes: dict[str, str] = {}
+        homes: dict[str, str] = {}
         constraints: list[tuple[str, ir.Expr]] = []
         compose: list[syntax.Compose] = []
         linked: tuple[str, ir.Expr] | None = None
@@ -96,17 +97,30 @@ class Configurations:
                             raise self.globals.unknown(
                                 "mode", name, item.span, [m for m, _ in mode.members]
                             )
-                    modes = item
+                    for name in virtual:
+                        if name in modes:
+                            raise reject(
+                                "E0412",
+                                f"virtual mode `{name}` runs in two real modes",
+                                item.span,
+                                f"it already runs as `{modes[name]}`",
+                                help="give each virtual mode once",
+                            )
+                        modes[name] = real
                 case syntax.Constrain(condition):
                     text, expr = self.condition(condition)
                     if expr != ir.Boolean(True):  # what always holds constrains nothing
                         constraints.append((text, expr))
                 case syntax.Keep(kind, components):
-                    for component in components:
-                        if component == "rest":
+                    for component, home in components:
+                        if component == "rest" and home is None:
                             rest = kind
                             continue
-                        for element in self._elements(component, item.span):
+                        named = self._elements(component, item.span)
+                        if home is not None:
+                            places = self._elements(home, item.span)
+                            homes.update(self._in(kind, named, places, homes, item.span))
+                        for element in named:
                             if element in kept:
                                 raise reject(
                                     "E0403",
@@ -125,7 +139,7 @@ class Configurations:
                     pass  # Hosting reads them
                 case _:
                     assert_never(item)
-        if modes is None:
+        if not modes:
             raise reject(
                 "E0404",
                 f"`{node.name}` does not say which modes it virtualizes",
@@ -151,16 +165,25 @@ class Configurations:
                 help="name it, or write `shadow rest`",
             )
 
+        for element, home in homes.items():
+            if kept[home] != "shadow":
+                raise reject(
+                    "E0413",
+                    f"`{home}` is to hold `{element}`, and is not shadowed itself",
+                    node.span,
+                    help=f"write `shadow {home}`: the virtual machine's own is then kept apart",
+                )
+
         def having(kind: str) -> tuple[str, ...]:
             return tuple(e for e in self.elements if kept.get(e) == kind)
 
-        hosting = Hosting(self.globals, self.elements, having("shadow"), having("mirror"))
+        own = [e for e in having("shadow") if e not in homes.values()] + list(homes)
+        hosting = Hosting(self.globals, self.elements, own, having("shadow"), having("mirror"))
         composed = hosting.compose(compose)
         tables = hosting.tables(node)
         return ir.Configuration(
             node.name,
-            modes.virtual,
-            modes.real,
+            tuple(modes.items()),
             tuple(constraints),
             having("shadow"),
             having("pass"),
@@ -171,8 +194,32 @@ class Configurations:
             tables.install,
             tables.remove,
             linked,
+            tuple(homes.items()),
             span=node.span,
         )
+
+    def _in(
+        self, kind: str, elements: list[str], places: list[str], taken: dict[str, str], span: Span
+    ) -> Iterable[tuple[str, str]]:
+        """The elements of a component, each with the one of another component that holds it."""
+        if kind == "shadow":
+            raise reject(
+                "E0413",
+                "what is shadowed is held by the monitor",
+                span,
+                help="write `pass` or `mirror` where an element of the real machine holds it",
+            )
+        if len(elements) != len(places):
+            raise reject("E0413", "a component is held by one with the same fields", span)
+        for element, place in zip(elements, places, strict=True):
+            one, other = self.elements[element], self.elements[place]
+            if (one.width, one.length, one.role) != (other.width, other.length, other.role):
+                raise reject("E0413", f"`{place}` is of another type than `{element}`", span)
+            if one.bank is not None or other.bank is not None:
+                raise reject("E0413", "a banked register is always held by the monitor", span)
+            if place in taken.values() or place == element:
+                raise reject("E0413", f"`{place}` holds something already", span)
+            yield element, place
 
     def _linked(self, node: syntax.Linked) -> tuple[str, ir.Expr]:
         width = self.globals.virtual_width

@@ -44,13 +44,15 @@ def pure(globals_: Globals, body: Body, value: Value, span: Span) -> ir.Expr:
 class Hosting:
     """Lowers `compose`, `page`, `monitor`, `install` and `remove` of one configuration.
 
-    `shadowed` and `mirrored` are the elements that the configuration keeps so.
+    `shadowed` and `mirrored` are the elements that the configuration keeps so. `own`: those that
+    hold nothing of the guest's on the real machine.
     """
 
     def __init__(
         self,
         globals_: Globals,
         elements: dict[str, ir.Element],
+        own: Sequence[str],
         shadowed: Sequence[str],
         mirrored: Sequence[str],
     ) -> None:
@@ -62,7 +64,7 @@ class Hosting:
         control = {
             e.name for e in elements.values() if e.role is ir.Role.CONTROL and e.bank is None
         }
-        self._own = control & set(shadowed)  # what the VMM alone decides about
+        self._own = control & set(own)  # what the VMM alone decides about
         self._kept = control & {*shadowed, *mirrored}  # no guest changes it behind the VMM's back
 
     # ----------------------------------------------------------------- composed state

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from spec.mode_map import ModeMap
 from spec.source import NOWHERE, Span
 
 # --------------------------------------------------------------------------- expressions
@@ -666,6 +667,10 @@ class Configuration:
     owns the real one. `mirrored`: the VMM keeps real and virtual equal; the guest may read it.
     Every control, time and device element is in exactly one of the three.
 
+    `modes`: each virtual mode with the real mode that it runs in, the most privileged virtual mode
+    first. `homes`: a passed or mirrored element of the virtual machine with the element of the real
+    machine that holds it, where that is another one; that one is shadowed.
+
     What `compose` gives an array has its members side by side, member 0 in the lowest bits.
 
     `linked`: a truth value over the local `va`, and the text as written. The guest uses addresses
@@ -679,8 +684,7 @@ class Configuration:
     """
 
     name: str
-    virtual_modes: tuple[str, ...]
-    real_mode: str
+    modes: ModeMap
     constraints: tuple[tuple[str, Expr], ...]  # text as written; a truth value over real state
     shadowed: tuple[str, ...]
     passed: tuple[str, ...]
@@ -691,7 +695,22 @@ class Configuration:
     install: Function | None = None
     remove: Function | None = None
     linked: tuple[str, Expr] | None = None
+    homes: tuple[tuple[str, str], ...] = ()
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def virtual_modes(self) -> tuple[str, ...]:
+        return tuple(virtual for virtual, _ in self.modes)
+
+    @property
+    def real_modes(self) -> tuple[str, ...]:
+        """Each once, in the order of the virtual modes."""
+        return tuple(dict.fromkeys(real for _, real in self.modes))
+
+    @property
+    def real_mode(self) -> str:
+        """That of the most privileged virtual mode."""
+        return self.modes[0][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import assert_never
 
 from spec import ir
@@ -58,6 +59,7 @@ def warnings(isa: ir.Isa) -> tuple[Diagnostic, ...]:
         *_divisions(isa),
         *_overwritten(isa),
         *_mode_comparisons(isa),
+        *_mode_maps(isa),
     )
 
 
@@ -374,4 +376,21 @@ def _mode_comparisons(isa: ir.Isa) -> Iterator[Diagnostic]:
                     span,
                     f"members are compared by encoding, and `{member}` is {value}",
                     f"write `{isa.mode.element} == {member}`, if that is meant",
+                )
+
+
+def _mode_maps(isa: ir.Isa) -> Iterator[Diagnostic]:
+    """Configurations in which a virtual mode has a more privileged real mode than one above it."""
+    ranks = {name: rank for rank, (name, _) in enumerate(isa.mode.members)}
+    for configuration in isa.configurations:
+        modes = sorted(configuration.modes, key=lambda pair: ranks[pair[0]])
+        for (lower, below), (upper, above) in pairwise(modes):
+            if ranks[below] > ranks[above]:
+                yield _warn(
+                    "W0610",
+                    f"in `{configuration.name}`, `{lower}` runs as `{below}` and `{upper}`,"
+                    f" which is more privileged, as `{above}`",
+                    configuration.span,
+                    "the real machine would protect the guest's kernel the wrong way round",
+                    "give the more privileged virtual mode the more privileged real one",
                 )

@@ -533,10 +533,11 @@ class Constrain(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Keep(_Node):
-    """`shadow`, `pass` or `mirror` with dotted component names (or `rest`)."""
+    """`shadow`, `pass` or `mirror` with dotted component names (or `rest`), and for each the one
+    that holds it on the real machine, if that is said."""
 
     kind: str
-    components: tuple[str, ...]
+    components: tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)

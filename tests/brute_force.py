@@ -203,12 +203,13 @@ class Definitions:
         self.ends = machine.ends(instruction, choices)
         self.strings = range(1 << choices)
         modes = dict(machine.isa.mode.members)
-        self.user = modes[configuration.real_mode]
-        self.virtual = [modes[name] for name in configuration.virtual_modes]
+        self.user = modes[configuration.modes[0][1]]
+        self.virtual = [modes[name] for name, _ in configuration.modes]
+        self.real = {modes[name]: modes[real] for name, real in configuration.modes}
         self.top = self.virtual[0]
         ranks = [encoding for _, encoding in machine.isa.mode.members]
         self.lowest = min(self.virtual, key=ranks.index)
-        self.scope = {*self.virtual, self.user}
+        self.scope = {*self.virtual, *self.real.values()}
         self.supervised = [m for m in self.scope if m != self.user]
         engine = machine.engine
         self.constrained = {
@@ -295,11 +296,21 @@ class Definitions:
         modes: Callable[[int, int], bool],
         differ: Callable[[Values, Values, End, End], bool] = lambda s1, s2, e1, e2: True,
         fixed: Iterable[str] = (),
+        homes: Iterable[tuple[str, str]] = (),
     ) -> bool:
-        """Whether some related states, run with the same choices, are as the tests ask."""
+        """Whether some related states, run with the same choices, are as the tests ask.
+
+        `homes`: elements of the second state, each equal to another one of the first state.
+        """
         frees = frozenset(free)
         place = self.machine.mode
-        for group in self.groups(frees, fixed):
+        moved = {name for name, _ in homes}
+        held = [
+            (self.machine.place[name], self.machine.place[home])
+            for name, home in homes
+            if name not in frees
+        ]
+        for group in self.groups(frees | moved, set(fixed) - moved):
             for w in self.strings:
                 runs = [(state, self.ends[state][w]) for state in group]
                 runs = [(state, end) for state, end in runs if end.counts]
@@ -310,6 +321,7 @@ class Definitions:
                     for s2, e2 in seconds:
                         if (
                             modes(s1[place], s2[place])
+                            and all(s2[name] == s1[home] for name, home in held)
                             and differ(s1, s2, e1, e2)
                             and self._banks_agree(s1, s2, frees)
                             and self.alike(s1, s2, e1, e2, frees)
@@ -453,30 +465,43 @@ class Definitions:
         return self.related((MODE,), idles, controls, modes)
 
     def escapes(self, mirrored_free: bool, virtual: Iterable[int]) -> bool:
-        """An escape, or with mirrored components equal a semantic violation."""
+        """An escape, or with mirrored components equal a semantic violation.
+
+        `virtual`: the virtual modes that run directly.
+        """
         machine, configuration = self.machine, self.configuration
         passed, mirrored = set(configuration.passed), set(configuration.mirrored)
         fixed = passed if mirrored_free else passed | mirrored
-        places = [machine.place[name] for name in passed]
+        home = dict(configuration.homes)
+        held = {home.get(name, name) for name in passed}
+        places = [(machine.place[home.get(name, name)], machine.place[name]) for name in passed]
         seconds = set(virtual)
 
         def first(state: Values, end: End) -> bool:
             return end.trap is None and state in self.constrained
 
         def modes(m1: int, m2: int) -> bool:
-            return m1 == self.user and m2 in seconds
+            return m2 in seconds and m1 == self.real[m2]
+
+        def followed(m1: int, m2: int) -> bool:
+            """The monitor, which finds real mode m1, knows that the virtual mode is m2."""
+            return m2 in seconds and [m for m in self.virtual if self.real[m] == m1] == [m2]
 
         def breaks(s1: Values, s2: Values, e1: End, e2: End) -> bool:
+            mine, others = self.changed(s1, e1), self.changed(s2, e2)
+            if e2.trap is None and followed(e1.post[machine.mode], e2.post[machine.mode]):
+                mine, others = mine - {MODE}, others - {MODE}
             return (
                 e2.trap is not None
-                or bool(self.changed(s1, e1) - passed)
-                or bool(self.changed(s2, e2) - passed)
+                or bool(mine - held)
+                or bool(others - passed)
                 or self.differs(s1, s2, e1, e2)
-                or any(e1.post[place] != e2.post[place] for place in places)
+                or any(e1.post[real] != e2.post[there] for real, there in places)
             )
 
         free = set(machine.components) - fixed
-        return self.related(free, first, lambda s, e: True, modes, breaks, fixed)
+        homes = configuration.homes
+        return self.related(free, first, lambda s, e: True, modes, breaks, fixed, homes)
 
     def found(self) -> Found:
         every = self.machine.components

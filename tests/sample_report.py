@@ -91,8 +91,7 @@ SAMPLE = Report(
     configurations=(
         ConfigurationReport(
             name="classic",
-            real_mode="user",
-            virtual_modes=("supervisor", "user"),
+            modes=(("supervisor", "user"), ("user", "user")),
             constraints=("I == 0",),
             shadowed=("I",),
             mirrored=(),

@@ -34,7 +34,8 @@ from spec.source import Span
 from tests.classified import YES, classified, witness
 from tests.small_machine import SMALL, instruction
 
-CLASSIC = Configuration("classic", ("supervisor", "user"), "user", (), ("R", "B", "I", "T"), (), ())
+MODES = (("supervisor", "user"), ("user", "user"))
+CLASSIC = Configuration("classic", MODES, (), ("R", "B", "I", "T"), (), ())
 RESULT = classified("X", witnesses=(witness("escape", "control", ("mode",)),))
 
 # --------------------------------------------------------------------------- storage
@@ -274,8 +275,9 @@ def test_a_configuration_counts_by_what_it_says_and_not_by_its_name() -> None:
 
     same = key()
     assert key(name="other", span=Span("x", 1, 2)) == same
-    assert key(virtual_modes=("user",)) != same
-    assert key(real_mode="supervisor") != same
+    assert key(modes=MODES[1:]) != same
+    assert key(modes=(("supervisor", "supervisor"), MODES[1])) != same
+    assert key(homes=(("R", "B"),)) != same
     assert key(constraints=(constraint,)) != same
     assert key(shadowed=("B", "I", "T"), passed=("R",)) != same
     assert key(constraints=(constraint,)) == key(constraints=(("I=0", constraint[1]),))

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = "tests.test_checker_check:work"
 
 CLASSIC = Configuration(
-    "classic", ("supervisor", "user"), "user", (("I == 0", Literal(1, 1)),), ("R", "B", "I", "T"),
-    (), (),
+    "classic", (("supervisor", "user"), ("user", "user")), (("I == 0", Literal(1, 1)),),
+    ("R", "B", "I", "T"), (), (),
 )  # fmt: skip
 ISA = replace(
     SMALL,

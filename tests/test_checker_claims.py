@@ -29,8 +29,7 @@ def _report(
     rows = merge(classifications)
     return ConfigurationReport(
         name=name,
-        real_mode="user",
-        virtual_modes=("supervisor", "user"),
+        modes=(("supervisor", "user"), ("user", "user")),
         constraints=(),
         shadowed=(),
         mirrored=(),

@@ -280,15 +280,30 @@ class _Maker:
             )
             constraints.append((f"{element.name} == {value}", constraint))
         names = [name for name, _ in self.modes]
-        virtual = self.pick(tuple(reversed(names)), tuple(reversed(names)), tuple(names[-1:]))
+        virtual = self.pick(names[::-1], names[::-1], names[-1:])
+        modes = tuple((name, names[0]) for name in virtual)
+        if self.pick(True, False):
+            modes = tuple((name, self.pick(*names)) for name in virtual)
+        homes: list[tuple[str, str]] = []
+        alike = [
+            (one.name, other.name)
+            for one in self.elements
+            for other in self.elements
+            if one.name in controls and other.name in controls and one is not other
+            if (one.width, one.role) == (other.width, other.role)
+        ]
+        if alike and self.pick(True, False):
+            element, home = self.pick(*alike)
+            kinds[element], kinds[home] = self.pick("pass", "mirror"), "shadow"
+            homes.append((element, home))
         return Configuration(
             "c",
-            virtual,
-            names[0],
+            modes,
             tuple(constraints),
             tuple(n for n in controls if kinds[n] == "shadow"),
             tuple(n for n in controls if kinds[n] == "pass"),
             tuple(n for n in controls if kinds[n] == "mirror"),
+            homes=tuple(homes),
         )
 
 
