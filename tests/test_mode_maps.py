@@ -101,9 +101,7 @@ def test_a_mode_is_not_told_where_the_real_machine_is_made_ready_for_it() -> Non
         ("supervisor, user as user\n mirror Q in S\n shadow rest\n compose S = Q", "E0410"),
     ],
 )
-def test_what_a_configuration_cannot_mean_is_refused(
-    items: str, code: str, tmp_path: Path
-) -> None:
+def test_what_a_configuration_cannot_mean_is_refused(items: str, code: str, tmp_path: Path) -> None:
     state = "control Q, S, T : bits(8)\ncontrol V : bits(3)\n"
 
     assert codes(tmp_path, "", f"{state}virtualize again {{\n {items}\n}}\n") == [code]
