@@ -20,10 +20,13 @@ from spec.state import MachineState
 
 ISAS = Path(__file__).resolve().parent.parent / "isas"
 RISC_V = [(name, mode) for name in ("riscv/rv32", "riscv/rv64") for mode in ("msu", "su")]
-ARM = ("arm/armv7a", "classic")
-IN_MEMORY = [*RISC_V, ("tiny/sptbr", "classic"), ARM]
+ARM = [("arm/armv7a", "classic"), ("aarch64/aarch64", "classic")]
+IN_MEMORY = [*RISC_V, ("tiny/sptbr", "classic"), *ARM]
 HOSTS = [*IN_MEMORY, ("tiny/invlpg", "classic")]
-EXPRESSED = {"riscv/rv64": 39}  # bits of a virtual address, the highest of which is its sign
+EXPRESSED = {
+    "riscv/rv64": 39,
+    "aarch64/aarch64": 31,
+}  # bits of a virtual address, the highest of which is its sign
 RIGHTS = {Access.FETCH: 1, Access.READ: 2, Access.WRITE: 4}
 
 
