@@ -7,6 +7,7 @@ state elements, and `mode`, `location` (where in physical memory the view lies) 
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 
 class Answer(Enum):
@@ -170,3 +171,20 @@ class Fact:
     question: str  # `invariant MPP != 2`, `efficient`, `constraints are satisfiable`
     answer: Answer
     reason: str = ""
+
+
+Fixed: TypeAlias = tuple[str, int]
+"""A control element, and the value that a VMM may keep in it on the real machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What a VMM may fix so that an instruction does not escape."""
+
+    instruction: str
+    operands: OperandSet
+    escapes: Answer  # with nothing fixed
+    ways: tuple[tuple[Fixed, ...], ...] = ()  # each is enough, and no smaller one was found
+    witness: Witness | None = None  # of an escape with nothing fixed, where there is no way
+    partly: tuple[str, ...] = ()  # elements of which only 0 and all ones were tried
+    undecided: tuple[Undecided, ...] = ()

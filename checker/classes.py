@@ -218,6 +218,10 @@ class EscapeClauses:
     constraints: tuple[Expr, ...]
     told: tuple[tuple[int, int], ...] = ()
 
+    def for_hybrid(self) -> "EscapeClauses":
+        """As a hybrid VMM needs them: it must hear of it that the mode changes."""
+        return replace(self, told=())
+
     def obligations(self, virtual: int, real: int) -> list[tuple[str, Obligation]]:
         """Each clause with its obligation, for one virtual mode and its real mode."""
         modes = virtual, real

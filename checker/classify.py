@@ -36,7 +36,7 @@ def classify(
 ) -> Classification:
     """The classes (formal model, section 3), with witnesses for what can happen."""
     started = perf_counter()
-    prover = _prover(isa, instruction, operands, timeout_ms)
+    prover = prover_of(isa, instruction, operands, timeout_ms)
     prover.log = Log(announce, skip)
     seconds, calls = prover.costs
     found = Classifier(prover, configuration, FINE * timeout_ms / 1000).classification()
@@ -74,7 +74,8 @@ class _Known:
 _known: list[_Known] = []
 
 
-def _prover(isa: Isa, instruction: Instruction, operands: OperandSet, timeout_ms: int) -> Prover:
+def prover_of(isa: Isa, instruction: Instruction, operands: OperandSet, timeout_ms: int) -> Prover:
+    """One that may know already what was asked about the instruction before; its log is old."""
     if not _known or _known[0].isa is not isa:
         _known[:] = [_Known(isa)]
     return _known[0].prover(instruction, operands, timeout_ms)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from checker.translation import Translation, translation
-from spec.ir import Compare, CompareOp, Configuration, Expr, Isa, Literal, Read, Role
+from spec.ir import Compare, CompareOp, Configuration, Element, Expr, Isa, Literal, Read, Role
 
 MODE = "mode"
 LOCATION = "location"
@@ -101,3 +101,21 @@ def may_differ(configuration: Configuration, machine: Machine, *, mirrored: bool
     if mirrored:
         differ |= set(configuration.mirrored)
     return frozenset(differ)
+
+
+def fixable(machine: Machine, configuration: Configuration) -> list[Element]:
+    """The scalar control elements whose real value the VMM may choose. Where the configuration
+    mirrors one, the guest runs directly only while its own value is that."""
+    composed = {name for name, _ in configuration.compose}
+    guests = {real for _, real in configuration.homes}
+    kept = {*configuration.shadowed, *configuration.mirrored} - guests
+    free = kept & set(machine.control) - composed
+    return [e for e in machine.isa.elements if e.name in free and e.length is None]
+
+
+def constraint(element: Element, value: int) -> tuple[str, Compare]:
+    """As a configuration has it: the text, and the truth value over real state."""
+    names = {encoding: name for name, encoding in element.values}
+    width = element.width
+    equal = Compare(CompareOp.EQ, Read(element.name, width), Literal(value, width))
+    return f"{element.name} == {names.get(value, value)}", equal

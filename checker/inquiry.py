@@ -4,19 +4,20 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from checker.answers import (
     Answer,
     Classification,
     Components,
     Fact,
+    Repairs,
     Traps,
     Undecided,
 )
 from checker.cache import Cache
 from checker.meaning import Meanings
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Question, Setting
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Question, RepairsOf, Setting
 from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
 from spec.ir import Isa, Role
 
@@ -28,7 +29,7 @@ SLACK = 5.0
 It also folds, replays and lessens witnesses, perhaps on a busy machine.
 """
 
-Answered: TypeAlias = Classification | tuple[Fact, ...]
+Answered: TypeAlias = Classification | Repairs | tuple[Fact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
         match question:
             case ClassesOf(configuration, instruction, operands):
                 keys.append(meanings.classification(configuration, instruction, operands))
+            case RepairsOf(configuration, instruction, operands, hybrid):
+                keys.append(meanings.repairs(configuration, instruction, operands, hybrid))
             case FactsOf(configuration):
                 keys.append(meanings.facts(configuration))
             case InvariantsOf(instruction):
@@ -118,7 +121,7 @@ def _keys(isa: Isa, questions: Sequence[Question]) -> list[str]:
 def _task(isa: int, question: Question) -> Task:
     posed = Posed(isa, question)
     match question:
-        case ClassesOf(_, instruction, operands):
+        case ClassesOf(_, instruction, operands) | RepairsOf(_, instruction, operands):
             return Task(question.name, posed, (isa, instruction.name, operands))
         case FactsOf() | InvariantsOf():
             return Task(question.name, posed)
@@ -139,6 +142,8 @@ def _answer(isa: Isa, question: Question, result: Done | Failed) -> tuple[Answer
         case Done(_, answer, stopped):
             if isinstance(answer, Classification):
                 return _with_reasons(answer, dict(stopped)), []
+            if isinstance(answer, Repairs):
+                return _with_reasons(answer, dict(stopped)), []
             return answer, []
         case Failed(_, reason, detail):
             where = detail.strip().splitlines()[-3:-1] if detail else []
@@ -150,19 +155,22 @@ def _answer(isa: Isa, question: Question, result: Done | Failed) -> tuple[Answer
             assert_never(result)
 
 
-def _with_reasons(classification: Classification, stopped: dict[str, str]) -> Classification:
+_Open = TypeVar("_Open", Classification, Repairs)
+
+
+def _with_reasons(answer: _Open, stopped: dict[str, str]) -> _Open:
     """With the parent's reasons for the questions that it stopped."""
     undecided = tuple(
-        replace(u, reason=stopped.get(u.obligation, u.reason)) for u in classification.undecided
+        replace(u, reason=stopped.get(u.obligation, u.reason)) for u in answer.undecided
     )
-    return replace(classification, undecided=undecided)
+    return replace(answer, undecided=undecided)
 
 
 def _lasting(result: Done | Failed, answer: Answered) -> bool:
     """Whether the answer would be the same with more time."""
     if isinstance(result, Failed) or result.stopped:
         return False
-    if isinstance(answer, Classification):
+    if isinstance(answer, Classification | Repairs):
         return not any(u.reason.startswith(TIME_OUT) for u in answer.undecided)
     return all(f.answer is not Answer.UNKNOWN for f in answer)
 
@@ -191,6 +199,9 @@ def _unanswered(isa: Isa, question: Question, reason: str) -> Answered:
                 hybrid_semantic_violation=unknown,
                 undecided=(Undecided(question.name, reason),),
             )
+        case RepairsOf(_, instruction, operands):
+            open_ = Undecided(question.name, reason)
+            return Repairs(instruction.name, operands, Answer.UNKNOWN, undecided=(open_,))
         case FactsOf():
             return (
                 Fact("efficient", Answer.UNKNOWN, reason),

@@ -53,6 +53,18 @@ class Meanings:
             base = self._bases[place] = self._base(configuration, instruction)
         return digest(base, repr(operands))
 
+    def repairs(
+        self,
+        configuration: Configuration,
+        instruction: Instruction,
+        operands: OperandSet,
+        hybrid: bool,
+    ) -> str:
+        """Of what may be fixed so that it does not escape; what is composed is not."""
+        composed = repr([name for name, _ in configuration.compose])
+        known = self.classification(configuration, instruction, operands)
+        return digest("repairs", known, composed, repr(hybrid))
+
     def facts(self, configuration: Configuration) -> str:
         """Of the facts about a configuration, which no instruction is part of."""
         return self._base(configuration, _NO_INSTRUCTION)

@@ -46,7 +46,22 @@ class InvariantsOf:
         return f"invariants/{self.instruction.name}" if self.instruction else "invariants"
 
 
-Question: TypeAlias = ClassesOf | FactsOf | InvariantsOf
+@dataclass(frozen=True, slots=True)
+class RepairsOf:
+    """What a VMM may fix, beside the configuration's constraints, so that it does not escape."""
+
+    configuration: Configuration
+    instruction: Instruction
+    operands: OperandSet
+    hybrid: bool  # whether only escapes from the least privileged virtual mode count
+
+    @property
+    def name(self) -> str:
+        operands = f"[{self.operands.text}]" if self.operands.members else ""
+        return f"{self.configuration.name}/{self.instruction.name}{operands}"
+
+
+Question: TypeAlias = ClassesOf | FactsOf | InvariantsOf | RepairsOf
 
 
 @dataclass(frozen=True, slots=True)

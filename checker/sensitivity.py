@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import combinations
 from typing import TypeAlias
 
@@ -460,28 +459,30 @@ class Classifier:
 
     def _escape(self, property_: str, *, mirrored: bool) -> tuple[Answer, Answer]:
         """Whether there is an escape, and whether from the least privileged virtual mode."""
-        differ = may_differ(self.configuration, self.machine, mirrored=mirrored)
-        clauses = EscapeClauses(
-            self.definitions,
-            property_,
-            differ,
-            frozenset(
-                {*self.configuration.passed, *(() if mirrored else self.configuration.mirrored)}
-            ),
-            frozenset(self.configuration.passed),
-            self.configuration.homes,
-            self.constraints,
-            self.told,
-        )
+        clauses = self.clauses(property_, mirrored=mirrored)
         *_, least = pairs = list(zip(self.virtual, self.real, strict=True))
-        alone = replace(clauses, told=())  # a hybrid VMM must hear of it that the mode changes
-        hybrid = escape = self._escapes_from(alone, *least)
+        hybrid = escape = self._escapes_from(clauses.for_hybrid(), *least)
         if hybrid is not NO and any(virtual != least[0] for virtual, _ in self.told):
             escape = self._escapes_from(clauses, *least)
         for virtual, real in reversed(pairs[:-1]):
             if escape is not YES:
                 escape |= self._escapes_from(clauses, virtual, real)
         return escape, hybrid
+
+    def clauses(self, property_: str, *, mirrored: bool) -> EscapeClauses:
+        """The ways in which it can break a VMM; `mirrored`: although mirrored elements differ."""
+        kept = self.configuration.passed
+        equal = kept if mirrored else (*kept, *self.configuration.mirrored)
+        return EscapeClauses(
+            self.definitions,
+            property_,
+            may_differ(self.configuration, self.machine, mirrored=mirrored),
+            frozenset(equal),
+            frozenset(kept),
+            self.configuration.homes,
+            self.constraints,
+            self.told,
+        )
 
     def _escapes_from(self, clauses: EscapeClauses, virtual: int, real: int) -> Answer:
         answer = NO

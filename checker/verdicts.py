@@ -190,7 +190,7 @@ def why_violated(row: Row, kind: VerdictKind, theorem: int) -> str:
     hybrid = "hybrid_" if theorem == 3 else ""
     name = "escape" if kind is VerdictKind.CONFIGURED else "semantic_violation"
     shown = _witnesses(row, hybrid + name) or _witnesses(row, name)
-    return _how(shown[0]) if shown else "retires where the virtual machine would not do the same"
+    return how(shown[0]) if shown else "retires where the virtual machine would not do the same"
 
 
 def _sensitivity(row: Row, theorem: int) -> str:
@@ -202,8 +202,8 @@ def _sensitivity(row: Row, theorem: int) -> str:
     return ("user-sensitive: " if theorem == 3 else "") + " and ".join(parts)
 
 
-def _how(witness: Witness) -> str:
-    """What the witness of an escape or violation shows."""
+def how(witness: Witness) -> str:
+    """What the witness of an escape or violation shows, without the instruction's name."""
     real, *others = witness.runs
     there = others[0] if others else real
     changed = listing(witness.differs or witness.components)

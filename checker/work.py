@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from checker.answers import Classification, Fact
+from checker.answers import Classification, Fact, Repairs
 from checker.classify import classify
 from checker.efficiency import check_configuration
 from checker.invariants import check_invariants
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Setting
+from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, RepairsOf, Setting
+from checker.repairs import repairs
 
 
 def answer(
     setting: Setting, posed: Posed, skip: frozenset[str], announce: Callable[[str], None]
-) -> Classification | tuple[Fact, ...]:
+) -> Classification | Repairs | tuple[Fact, ...]:
     """What `checker.schedule` calls for each task."""
     isa, timeout_ms = setting.isas[posed.isa], setting.timeout_ms
     match posed.question:
@@ -33,6 +34,17 @@ def answer(
         case InvariantsOf(instruction):
             return check_invariants(
                 isa, instruction, timeout_ms=timeout_ms, skip=skip, announce=announce
+            )
+        case RepairsOf(configuration, instruction, operands, hybrid):
+            return repairs(
+                isa,
+                configuration,
+                instruction,
+                operands,
+                hybrid=hybrid,
+                timeout_ms=timeout_ms,
+                skip=skip,
+                announce=announce,
             )
         case _:
             assert_never(posed.question)
