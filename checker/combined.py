@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never, cast
 
 from checker import starts
 from checker.answers import OperandSet
 from checker.assignment import Assignment, Evaluation
-from checker.hosted import Direct, Granted, Hosting, Plain
+from checker.determined import determined, with_bits
+from checker.entries import EARLIER, Agreeing, Entries, Stored, are_entries
+from checker.hosted import Direct, Granted, Hosting, Plain, Recording
 from checker.operand_sets import operands
 from checker.proof import Counterexample
 from checker.runs import SymbolicRun, TrapPath
-from checker.statements import BASE, SIZE, TABLES, Anew, Hosted, Text, Triple
+from checker.statements import BASE, SIZE, TABLES, Anew, Earlier, Hosted, Text, Triple
 from checker.storage import shape_of
 from checker.subject import differ
 from checker.substitution import Substitution
@@ -86,6 +89,7 @@ class Combined:
         self.length: Value | None = None  # of the instruction, in cells
         self._choices = 0
         self._rules: list[Rule] = []
+        self._entries: Entries | None = None
 
     # -- starts
 
@@ -113,6 +117,29 @@ class Combined:
             for index in range(element.length):
                 array = engine.write_array(array, index, value, shape)
             self.start[element.name] = array
+
+    def settle(self, conditions: Iterable[Expr], frame: dict[str, Value | Truth]) -> None:
+        """Give elements and parameters the bits that conditions on the start determine."""
+        engine = self.monitor
+        known = determined(self.assumed(conditions, frame))
+        own = {BASE, SIZE, TABLES, self.hosted.bare.pc}
+        for element in self.hosted.real.elements:
+            start = self.start[element.name]
+            if not isinstance(start, Term) or element.name in own:
+                continue
+            if start in known:
+                self.start[element.name] = with_bits(engine, start, *known[start])
+            elif start.op is Op.ARRAY:
+                shape = shape_of(element)
+                array = start
+                for term, bits in known.items():
+                    if term.op is Op.READ and term.args[0] is start:
+                        value = with_bits(engine, term, *bits)
+                        array = engine.write_array(array, term.args[1], value, shape)
+                self.start[element.name] = array
+        for name, value in frame.items():
+            if isinstance(value, Term) and value in known:
+                frame[name] = with_bits(engine, value, *known[value])
 
     def define(self, elements: Iterable[tuple[str, Expr]]) -> None:
         """Elements whose value at the start is that of an expression over the others."""
@@ -213,36 +240,110 @@ class Combined:
                     hosted.real, self.terms, self.base, self.size, hosted.homes, self.mode
                 )
 
-    def shown(self, triple: Triple, frame: Mapping[str, Value | Truth]) -> list[Failure]:
-        """Run the parts one after the other; where they may trap, or something shown is false."""
+    def shown(
+        self,
+        triple: Triple,
+        frame: Mapping[str, Value | Truth],
+        excluded: Callable[[Truth], bool],
+    ) -> list[Failure]:
+        """Run the parts one after the other; where they may trap, or something shown is false.
+
+        `excluded` finds out whether a condition cannot hold under the triple's assumptions.
+        """
         failures: list[Failure] = []
+        given: Truth = True
+        self.monitor.marks = triple.marks
         state, memory, values = self.start, self.memory, dict(frame)
         if triple.empty:
             self._rules.append(Rule(memory, self._in_tables, None))
         for number, part in enumerate(triple.parts):
+            if part.given is not None:
+                holds = cast(Truth, self.monitor.expression(state, part.given, values))
+                given = self.monitor.both(given, holds)
             match part.anew:
                 case Anew.NO:
                     pass
                 case Anew.START:
                     state, memory = self.start, self.memory
                 case Anew.REGION:
-                    memory = self._any_region(state, memory, triple.agree, values)
+                    memory = self._any_region(
+                        state,
+                        memory,
+                        triple.agree,
+                        values,
+                        partial(self._ruled_out, excluded, given),
+                    )
                 case _:
                     assert_never(part.anew)
             engine = self.engine(part.text)
             pc = state[self.hosted.bare.pc]
+            engine.hypotheses = (given,)
             run, values = engine.run_on(state, memory, part.block, values, pc)
+            engine.hypotheses = ()
             state = {name: run.after(name) for name in state}
             memory = run.memory
             if run.retires is not True:
-                failures.append((f"step {number + 1} traps", self.monitor.negate(run.retires)))
+                traps = self.monitor.both(given, self.monitor.negate(run.retires))
+                failures.append((f"step {number + 1} traps", traps))
         for sentence, expr in triple.show:
             holds = cast(Truth, self.monitor.expression(state, expr, values))
-            failures.append((sentence, self.monitor.negate(holds)))
+            fails = self.monitor.where(given, self.monitor.negate(holds))
+            failures.append((sentence, self.monitor.both(given, fails)))
         return failures
 
+    def earlier(self, calls: Iterable[Earlier]) -> list[Stored]:
+        """What earlier calls stored, with any arguments and from any state, if that is entries."""
+        hosted, terms = self.hosted, self.terms
+        stored: list[Stored] = []
+        widths = {e.name: e.width for e in hosted.real.elements}
+        memory = terms.array(EARLIER + "memory", self.memory.args[1], self.memory.args[2])
+        start: State = {}
+        for name, value in self.start.items():
+            if name in (BASE, SIZE, TABLES):
+                start[name] = value
+            elif isinstance(value, Term) and value.width == 0:
+                leaf = next(_leaves(value))
+                start[name] = terms.array(EARLIER + name, *leaf.args[1:])
+            else:
+                start[name] = terms.symbol(EARLIER + name, widths[name])
+        for call in calls:
+            engine = Recording(hosted.monitor, terms, self.base, self.size)
+            frame: dict[str, Value | Truth] = {
+                p.name: terms.symbol(f"{EARLIER}argument {p.name}", p.width)
+                for p in call.parameters
+            }
+            assumed = engine.all(
+                *(cast(Truth, engine.expression(start, e, frame)) for e in call.assume)
+            )
+            engine.run(start, memory, call.block, frame, start[hosted.bare.pc])
+            for s in engine.stored:
+                stored.append(replace(s, condition=engine.both(s.condition, assumed)))
+        width = hosted.bare.memory.address_width
+        return stored if are_entries(stored, terms, width) else []
+
+    def outside_tables(self, stored: Iterable[Stored]) -> Truth:
+        """Some of the stores is not within the monitor's tables."""
+        outside: Truth = False
+        for s in stored:
+            away = self.monitor.both(s.condition, self._leaves(s.address, s.size))
+            outside = self.monitor.either(outside, away)
+        return outside
+
+    def fill(self, stored: list[Stored]) -> None:
+        """The tables hold at the start what such calls stored, and 0 elsewhere."""
+        self._entries = Entries(self.monitor, self.memory, stored)
+        self.monitor.entries = self.real.entries = self._entries
+
+    def _ruled_out(self, excluded: Callable[[Truth], bool], given: Truth, condition: Truth) -> bool:
+        return excluded(self.monitor.both(given, condition))
+
     def _any_region(
-        self, state: State, memory: Term, agree: Expr | None, values: Mapping[str, Value | Truth]
+        self,
+        state: State,
+        memory: Term,
+        agree: Expr | None,
+        values: Mapping[str, Value | Truth],
+        excluded: Callable[[Truth], bool],
     ) -> Term:
         """Memory with any contents of the region, but where `agree` says that they stay."""
         width = self.hosted.bare.memory
@@ -250,16 +351,20 @@ class Combined:
             f"region {len(self._rules)}", width.address_width, width.cell_width
         )
 
+        saying = Plain(self.hosted.monitor, self.terms, self.base, self.size)
+        saying.marks, saying.marked = self.monitor.marks, list(self.monitor.marked)
+
         def stays(cell: Value) -> Truth:
             inside = self._in_region(cell)
             same: Truth = False
             if agree is not None:
-                offset = self.monitor.binary(BinaryOp.SUB, cell, self.base, width.address_width)
-                said = self.monitor.expression(state, agree, {**values, "cell": offset})
+                offset = saying.binary(BinaryOp.SUB, cell, self.base, width.address_width)
+                said = saying.expression(state, agree, {**values, "cell": offset})
                 same = cast(Truth, said)
-            return self.monitor.either(self.monitor.negate(inside), same)
+            return saying.either(saying.negate(inside), same)
 
         self._rules.append(Rule(other, stays, memory))
+        self.monitor.entries = Agreeing(self.monitor, other, memory, stays, excluded)
         return other
 
     def instances(self, conditions: Iterable[Truth]) -> list[Truth]:
@@ -335,16 +440,20 @@ class Combined:
         known = [(s.address, s.size) for s in end.run.stored_physically]
         if not set(stores(end.run.memory)) <= set(known):
             return None
-        width = self.hosted.bare.memory.address_width
         astray: Truth = False
         for store in end.run.stored_physically:
-            offset = engine.binary(BinaryOp.SUB, store.address, self.start[TABLES], width)
-            wide = engine.extend(offset, width, False, width + 1)
-            last = engine.binary(BinaryOp.ADD, wide, store.size, width + 1)
-            inside = engine.compare(CompareOp.ULE, last, self.hosted.tables, width + 1)
-            outside = engine.both(store.condition, engine.negate(inside))
+            outside = engine.both(store.condition, self._leaves(store.address, store.size))
             astray = engine.either(astray, outside)
         return engine.both(end.run.retires, astray)
+
+    def _leaves(self, address: Value, size: int) -> Truth:
+        """Some of the cells from an address on are outside the monitor's tables."""
+        engine = self.monitor
+        width = self.hosted.bare.memory.address_width
+        offset = engine.binary(BinaryOp.SUB, address, self.start[TABLES], width)
+        wide = engine.extend(offset, width, False, width + 1)
+        last = engine.binary(BinaryOp.ADD, wide, size, width + 1)
+        return engine.negate(engine.compare(CompareOp.ULE, last, self.hosted.tables, width + 1))
 
     def memories_differ(self, first: Term, second: Term) -> Truth:
         """The region has different contents."""
@@ -428,13 +537,13 @@ class Combined:
             if element.length is None:
                 scalars.append((element.name, evaluation.vector(value)))
             else:
-                constant = self._constants.get(element.name)
-                if constant is None:
-                    content = assignment.arrays.get(cast(Term, value).args[0], {})
-                else:
-                    content = dict.fromkeys(range(element.length), constant)
+                content = evaluation.contents(value)
                 arrays.append((element.name, tuple(sorted(content.items()))))
-        cells = assignment.arrays.get(self.memory.args[0], {})
+        memory = self.memory
+        if self._entries is not None:
+            for address, value in self._entries.found():
+                memory = self.terms.make(Op.STORE, 0, memory, address, value, self._entries.size)
+        cells = evaluation.contents(memory)
         choices = [
             evaluation.vector(self.terms.symbol(f"choice {n}", CHOICE_WIDTH))
             for n in range(self._choices)

@@ -40,6 +40,25 @@ def cut(
     return [substitution.truth(c) for c in conditions], {s: t for t, s in symbols.items()}
 
 
+def without_contents(storage: Storage, conditions: Sequence[Truth]) -> list[Truth]:
+    """The conditions with symbols for what is read of memory and arrays, and for what functions
+    give: they can hold whenever the conditions can."""
+    symbols: dict[Term, Term] = {}
+    seen: set[Term] = set()
+    left = [condition for condition in conditions if isinstance(condition, Term)]
+    while left:
+        term = left.pop()
+        if term in seen or not term.support & storage.terms.indirect:
+            continue
+        seen.add(term)
+        if term.op in (Op.LOAD, Op.READ, Op.APPLY):
+            symbols[term] = storage.terms.symbol(f"content {term.serial}", term.width)
+        else:
+            left += [argument for argument in term.args if isinstance(argument, Term)]
+    substitution = Substitution(storage, symbols)
+    return [substitution.truth(condition) for condition in conditions]
+
+
 def _is_sum(term: Term) -> bool:
     """A sum with a constant, which is left to the arithmetic of places."""
     adds = term.op is Op.BINARY and term.args[0] is BinaryOp.ADD

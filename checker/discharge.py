@@ -128,6 +128,7 @@ class _Asking:
         running = statement.text is Text.DIRECT
         combined = Combined(self.hosted, statement.mode, running, dict(statement.constants))
         frame, assumed = combined.frame(statement.instruction, statement.parameters)
+        combined.settle(statement.assume, frame)
         kept = combined.updated(combined.start, statement.before)
         assumed += combined.assumed(statement.assume, frame)
         assumed += combined.well_formed(combined.start)
@@ -205,12 +206,26 @@ class _Asking:
         hosted = _with_ghosts(self.hosted, statement)
         constants = dict(statement.constants)
         combined = Combined(hosted, statement.mode, True, constants, statement.real_mode)
-        combined.define(statement.defined)
         frame, assumed = combined.frame(None, statement.parameters)
+        combined.settle(statement.assume, frame)
+        combined.define(statement.defined)
         assumed += combined.assumed(statement.assume, frame)
         assumed += combined.well_formed(combined.start)
         assumed += combined.bare_well_formed(combined.presented(combined.start))
-        failures = combined.shown(statement, frame)
+        stored = combined.earlier(statement.earlier)
+        if stored:
+            outside = [combined.outside_tables(stored), *assumed]
+            if isinstance(self._solve(combined, f"{statement.name}: entries", outside), Proved):
+                combined.fill(stored)
+        asked = 0
+
+        def excluded(condition: Truth) -> bool:
+            nonlocal asked
+            asked += 1
+            name = f"{statement.name}: what was read before, {asked}"
+            return isinstance(self._solve(combined, name, [condition, *assumed]), Proved)
+
+        failures = combined.shown(statement, frame, excluded)
         assumed += combined.instances([*assumed, *(condition for _, condition in failures)])
         return self._decide(combined, statement, failures, assumed, frame)
 
@@ -355,7 +370,7 @@ class _Asking:
         self.announce(name)
         self.solved = True
         solver = Solver(combined.terms, combined.monitor.memory, self.timeout_ms)
-        return solver.solve(*conditions)
+        return Proved() if solver.contradict(*conditions) else solver.solve(*conditions)
 
     def _answer(
         self,

@@ -8,16 +8,18 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import TypeAlias
 
+from checker.addressing import Addressing
+from checker.entries import Stored
 from checker.runs import SymbolicRun, TrapPath
 from checker.symbolic import Symbolic
-from checker.terms import Op, Term, Terms, Truth, Value
+from checker.terms import Term, Terms, Truth, Value
 from spec.ir import Access, BinaryOp, Block, CompareOp, Isa, TrapClass
 
 Granted: TypeAlias = tuple[Truth, Truth]
 """That cells exist, and the path on which that may be taken for granted."""
 
 
-class Hosting(Symbolic):
+class Hosting(Addressing):
     """A machine whose cell `a` is cell `base + a` of memory, for `a < size`; others are absent.
 
     `granted` is said for those who ask only of what happens where a `Direct` run retires.
@@ -58,63 +60,6 @@ class Hosting(Symbolic):
         """A run, and the values of locals after it."""
         run = self.run(start, memory, block, frame, pc_after)
         return run, self._frames[-1].values
-
-    # -- folding: addresses of tables are sums of a page and what is less than a page
-
-    def binary(self, op: BinaryOp, left: Value, right: Value, width: int) -> Value:
-        if op is BinaryOp.ADD:
-            for high, low in ((left, right), (right, left)):
-                zeros, used = _zeros(high, width), _used(low, width)
-                if isinstance(high, Term) and isinstance(low, Term) and 0 < used <= zeros < width:
-                    upper = self.extract(high, width, width - 1, used)
-                    return self.concat(upper, self.extract(low, width, used - 1, 0), used, width)
-        if op is BinaryOp.SUB and isinstance(left, Term) and isinstance(right, Term):
-            parts = _addends(left)
-            if len(parts) > 1 and any(part is right for part in parts):
-                return self._sum_without(parts, [right], width)
-        return super().binary(op, left, right, width)
-
-    def equal(self, left: Value, right: Value, width: int) -> Truth:
-        if isinstance(left, Term) and isinstance(right, Term) and left is not right:
-            first, second = left.args, right.args
-            if left.op is right.op is Op.CONCAT and first[2] == second[2]:
-                low = self.equal(first[1], second[1], first[2])
-                return self.both(self.equal(first[0], second[0], width - first[2]), low)
-            if left.op is right.op is Op.EXTEND and first[1:] == second[1:]:
-                return self.equal(first[0], second[0], first[1])
-            sums = [_addends(left), _addends(right)]
-            shared = _shared(*sums)
-            if shared and (len(sums[0]) > 1 or len(sums[1]) > 1):
-                one, other = (self._sum_without(s, shared, width) for s in sums)
-                return self.equal(one, other, width)
-        return super().equal(left, right, width)
-
-    def _sum_without(self, parts: list[Value], shared: list[Term], width: int) -> Value:
-        total: Value = 0
-        left = list(shared)
-        for part in parts:
-            if any(part is s for s in left):
-                left = [s for s in left if s is not part]
-            else:
-                total = self.binary(BinaryOp.ADD, total, part, width)
-        return total
-
-    def load_cells(self, memory: Term, address: Value, size: int) -> Value:
-        """Of aligned stores and loads of one size, one is another's or does not touch it."""
-        if memory.op is Op.STORE and size > 1:
-            below, start, value, length = memory.args
-            width = self.memory.address_width
-            aligned = size & (size - 1) == 0 and all(
-                1 << _zeros(place, width) >= size for place in (start, address)
-            )
-            if length == size and aligned:
-                same = self.equal(start, address, width)
-                if same is True:
-                    found: Value = value
-                    return found
-                older = self.load_cells(below, address, size)
-                return self.select(same, value, older, size * self.memory.cell_width)
-        return super().load_cells(memory, address, size)
 
     # -- memory
 
@@ -218,6 +163,19 @@ class Plain(Hosting):
         self._relocating = False
 
 
+class Recording(Plain):
+    """Notes every store, with the value."""
+
+    def __init__(self, isa: Isa, terms: Terms, base: Value, size: Value) -> None:
+        super().__init__(isa, terms, base, size)
+        self.stored: list[Stored] = []
+
+    def store_physical(self, address: Value, value: Value, width: int) -> None:
+        cells = width // self.memory.cell_width
+        self.stored.append(Stored(self._now(), address, value, cells))
+        super().store_physical(address, value, width)
+
+
 class Direct(Plain):
     """The real machine under section 6 of the formal model.
 
@@ -307,52 +265,3 @@ class Direct(Plain):
     def write(self, element: str, value: Value, index: Value | None) -> None:
         place = self._homes.get(element, element) if self._relocating else element
         super().write(place, value, index)
-
-
-def _zeros(value: Value, width: int, depth: int = 6) -> int:
-    """How many low bits are surely 0; looks at so many levels of the term."""
-    if not isinstance(value, Term):
-        return (value & -value).bit_length() - 1 if value else width
-    if depth == 0:
-        return 0
-    args = value.args
-    match value.op:
-        case Op.CONCAT:
-            low = _zeros(args[1], args[2], depth - 1)
-            return low if low < args[2] else args[2] + _zeros(args[0], width - args[2], depth - 1)
-        case Op.EXTEND:
-            inner = _zeros(args[0], args[1], depth - 1)
-            return inner if inner < args[1] else width
-        case Op.BINARY if args[0] in (BinaryOp.ADD, BinaryOp.SUB):
-            return min(_zeros(args[1], width, depth - 1), _zeros(args[2], width, depth - 1))
-        case _:
-            return 0
-
-
-def _used(value: Value, width: int) -> int:
-    """How many low bits may be other than 0."""
-    if not isinstance(value, Term):
-        return value.bit_length()
-    if value.op is Op.EXTEND and not value.args[2]:
-        return _used(value.args[0], value.args[1])
-    return width
-
-
-def _shared(first: list[Value], second: list[Value]) -> list[Term]:
-    """The terms that both lists have, each as often as both have it."""
-    left = list(second)
-    found: list[Term] = []
-    for part in first:
-        if isinstance(part, Term) and any(part is other for other in left):
-            found.append(part)
-            del left[next(n for n, other in enumerate(left) if other is part)]
-    return found
-
-
-def _addends(value: Term) -> list[Value]:
-    if value.op is not Op.BINARY or value.args[0] is not BinaryOp.ADD:
-        return [value]
-    found: list[Value] = []
-    for part in value.args[1:]:
-        found += _addends(part) if isinstance(part, Term) else [part]
-    return found

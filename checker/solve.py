@@ -9,7 +9,7 @@ import z3
 
 from checker.assignment import Assignment, cell_addresses
 from checker.cases import cases
-from checker.cuts import cut
+from checker.cuts import cut, without_contents
 from checker.flattening import Applied, Flattening, Read
 from checker.meetings import Loose
 from checker.storage import Storage
@@ -86,6 +86,18 @@ class Solver:
             found = self._flat(self._exact, conditions, self._timeout)
         self.seconds += perf_counter() - started
         return found
+
+    def contradict(self, *conditions: Truth) -> bool:
+        """Whether the conditions are soon found to contradict each other whatever is read."""
+        if not self._uses_arrays(conditions):
+            return False
+        started = perf_counter()
+        self.calls += 1
+        given = [self._truth(c) for c in without_contents(self._storage, conditions)]
+        solver = z3.SolverFor("QF_BV")
+        found = self._decide(solver, given, self._timeout * SOME, lambda model: Assignment())
+        self.seconds += perf_counter() - started
+        return isinstance(found, Proved)
 
     def meet(self, *conditions: Truth) -> Verdict:
         """Whether all conditions can hold together: each way of storing apart, and first of all

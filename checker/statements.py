@@ -84,11 +84,21 @@ class Anew(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One run of a triple."""
+    """One run of a triple; from `given` on only what follows where that holds matters."""
 
     text: Text
     block: Block
     anew: Anew = Anew.NO
+    given: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """A call that may have been made any number of times, with parameters for which `assume` holds."""
+
+    block: Block
+    parameters: tuple[Local, ...]
+    assume: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +109,9 @@ class Triple:
     that parts assigned, and it is read in the last state. `empty`: the monitor's tables hold 0 at
     the start. `ghosts`: elements of the proof only. `functions` stand in for the monitor's.
     `agree` says of a cell, `Local("cell")` of the region, whether a region that holds anything
-    still holds there what the start did.
+    still holds there what the start did. `earlier`: the calls that filled the monitor's tables,
+    which held 0 before. `marks`: an array among the ghosts that
+    holds 0 at the start, and into which only ones are written.
     """
 
     group: Group
@@ -116,6 +128,8 @@ class Triple:
     functions: tuple[Function, ...] = ()
     agree: Expr | None = None
     real_mode: int | None = None  # what is `REAL` runs in it; None: as the virtual mode says
+    earlier: tuple[Earlier, ...] = ()
+    marks: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,6 +60,7 @@ class _Return:
     path: Truth
     value: Value | Truth | None
     written: _Written
+    facts: dict[Term, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -504,18 +505,22 @@ class Symbolic(Storage):
         self._path = True
 
     def give_back(self, value: Value | Truth, width: int) -> None:
-        self._frames[-1].returned.append(_Return(self._path, value, self._written))
+        self._frames[-1].returned.append(_Return(self._path, value, self._written, self._facts))
         self._path = False
 
     def leave(self, width: int | None) -> Value | Truth | None:
         frame = self._frames.pop()
         ends = frame.returned
         if self._path is not False:
-            ends = [*ends, _Return(self._path, None, self._written)]
+            ends = [*ends, _Return(self._path, None, self._written, self._facts)]
         path, value, self._written = self._merge(ends, width)
         self._path = self.both(frame.caller, path)
-        self._facts = frame.facts
+        self._facts = self._facts_after(frame.facts, [end.facts for end in ends])
         return value
+
+    def _facts_after(self, before: dict[Term, int], ends: list[dict[Term, int]]) -> dict[Term, int]:
+        """What is noted after a call that has ended in one of some ways."""
+        return before
 
     # -- merging
 

@@ -205,9 +205,11 @@ def touch(address: Expr) -> Call:
 # --------------------------------------------------------------------------- routines
 
 
-def combined_state(monitor: Monitor, counterexample: Counterexample) -> MachineState:
+def combined_state(
+    monitor: Monitor, counterexample: Counterexample, ghosts: tuple[Element, ...] = ()
+) -> MachineState:
     """The combined state that a counterexample describes."""
-    state = MachineState(monitor.real)
+    state = MachineState(replace(monitor.real, elements=(*monitor.real.elements, *ghosts)))
     state.scalars.update(counterexample.scalars)
     for name, content in counterexample.arrays:
         array = state.own_array(name)
@@ -356,11 +358,11 @@ def _text(value: object) -> str:
 
 def _shown(monitor: Monitor, statement: Triple, counterexample: Counterexample) -> Replayed | None:
     """Run the parts one after the other, with the locals handed on in elements made for them."""
-    state = combined_state(monitor, counterexample)
-    before = _values(monitor.description, _bare(monitor, state))
-    frame: dict[str, int | bool] = dict(counterexample.frame)
     if any(part.anew is Anew.REGION for part in statement.parts):
         return None
+    state = combined_state(monitor, counterexample, statement.ghosts)
+    before = _values(monitor.description, _bare(monitor, state))
+    frame: dict[str, int | bool] = dict(counterexample.frame)
     original = state
     for part in statement.parts:
         block = part.block

@@ -249,8 +249,26 @@ def test_a_page_that_stays_mapped_after_its_removal_is_refuted() -> None:
 def test_a_walk_that_is_not_noted_is_refuted() -> None:
     monitor = shadowed(lambda body: (), "vmm.note")
 
+    found = refutations(monitor, DIRECT, lambda s: "what a walk reads is noted" in s.name)
+
+    assert len(found) == 1
+
+
+def test_a_walk_that_tells_of_nothing_is_refuted() -> None:
+    monitor = derived("tiny/sptbr")
+    (translate,) = [f for f in monitor.virtual.functions if f.name == monitor.virtual.translate]
+    silent = tuple(
+        s for s in translate.body if not (isinstance(s, ir.Call) and s.function == "vmm.note")
+    )
+    assert silent != translate.body
+
     answers = [
-        d.answer for _, d in proved(monitor, DIRECT, lambda s: "noted pages alone" in s.name)
+        d.answer
+        for _, d in proved(
+            with_function(monitor, translate.name, lambda body: silent),
+            DIRECT,
+            lambda s: "noted pages alone" in s.name,
+        )
     ]
 
     assert answers == [Answer.NO] * 3
