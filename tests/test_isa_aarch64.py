@@ -7,6 +7,11 @@ import pytest
 
 from checker.check import check
 from checker.report import ConfigurationReport
+from refvmm.derive import derive
+from refvmm.lockstep import lockstep
+from refvmm.strategy import Strategy
+from refvmm.virtual_machine import VirtualMachine
+from refvmm.vm_map import Placement, place
 from spec.assembly import assemble
 from spec.encoding import Codec
 from spec.ir import Isa
@@ -242,6 +247,34 @@ def test_with_nv_a_return_at_el1_traps_and_the_level_reads_as_2() -> None:
     assert returned.state.scalars["ESR_EL2"] == 0x1A << 26 | 1 << 25
     assert asked.state.arrays["X"][1] == 2 << 2
     assert before.state.arrays["X"][1] == 1 << 2
+
+
+# --------------------------------------------------------------------------- a guest
+
+COUNTING = """
+start:  movz x1, #50, 0
+loop:   sub x1, x1, #1, lsl #0
+        str 1, [x2, #1 * size]
+        cbnz x1, loop
+        svc #1
+"""
+
+
+@pytest.mark.parametrize(("mode", "directly"), [(EL0, True), (EL1H, False)])
+def test_a_hybrid_monitor_runs_el0_directly_and_interprets_el1(mode: int, directly: bool) -> None:
+    isa, steps = described(), 1 + 3 * 50 + 1
+    (classic,) = isa.configurations
+    bare = machine(COUNTING, EL=mode)
+    bare.state.own_array("X")[2] = 0x9000
+    monitor = derive(isa, classic)
+    host = place(monitor, bare.state, Placement(0x40_0000, 0x40_0000, 0x100_0000))
+    virtual = VirtualMachine([monitor], host, Codec(isa).decode, Strategy.HYBRID)
+
+    difference = lockstep(bare, virtual, steps)
+
+    assert difference is None
+    assert bare.state.scalars["ESR_EL1"] >> 26 == 0x15
+    assert virtual.direct > 140 if directly else virtual.direct == 0
 
 
 # --------------------------------------------------------------------------- verdicts
