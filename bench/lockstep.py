@@ -14,7 +14,8 @@ from random import Random
 
 from popek import library
 from refvmm.derive import derive
-from refvmm.programs import Programs, Taste
+from refvmm.programs import Programs
+from refvmm.repertoire import Taste
 from refvmm.scenario import Scenario
 from refvmm.strategy import Strategy
 from refvmm.trial import Trial, trial_placement

@@ -8,6 +8,7 @@ from popek.number import digits, number
 from popek.table import table
 from popek.trace import trace_line
 from refvmm.campaign import Failure
+from refvmm.lockstep import Divergence
 from refvmm.replay_file import to_json
 from refvmm.scenario import Scenario, Written
 from refvmm.trial import Trial
@@ -17,33 +18,47 @@ from spec.machine import Step
 from spec.template import disassemble
 
 
-def render_failure(trial: Trial, failure: Failure, palette: Palette) -> str:
-    """The start, the program, both traces, and what is different after the last step."""
-    isa, scenario = trial.isa, failure.scenario
+def render_start(isa: Isa, scenario: Scenario) -> list[str]:
+    """How a scenario starts, and its program."""
     lines = ["", "  start (what is not as after reset):"]
     lines += [f"    {line}" for line in table(list(_start(isa, scenario)), (40, 60))]
     lines += ["", "  program:"]
     lines += [f"    {line}" for line in _program(isa, scenario)] or ["    (none)"]
-    lines += ["", "  what happens:"]
-    for number_, (bare, virtual, emulated) in enumerate(trial.trace(scenario)):
-        lines += _events(scenario, number_)
-        lines += _step(isa, bare, virtual, emulated)
-    lines += ["", "  then they differ:"]
+    return lines
+
+
+def render_differences(isa: Isa, divergence: Divergence, palette: Palette) -> list[str]:
+    """What is different after the last step."""
     rows = [("", "bare machine", "virtual machine")]
-    for name, (mine, theirs) in failure.divergence.differences.items():
+    for name, (mine, theirs) in divergence.differences.items():
         rows.append((name, _value(isa, name, mine), _value(isa, name, theirs)))
     shown = table(rows, (40, 40, 40))
-    lines += [f"    {shown[0]}", *(f"    {palette.paint(line, 'red')}" for line in shown[1:])]
+    lines = ["", "  then they differ:", f"    {shown[0]}"]
+    return [*lines, *(f"    {palette.paint(line, 'red')}" for line in shown[1:])]
+
+
+def differences_json(isa: Isa, divergence: Divergence) -> JSON:
+    """By name: the value on the bare machine, and on the virtual one."""
+    return {
+        name: [_value(isa, name, mine), _value(isa, name, theirs)]
+        for name, (mine, theirs) in divergence.differences.items()
+    }
+
+
+def render_failure(trial: Trial, failure: Failure, palette: Palette) -> str:
+    """The start, the program, both traces, and what is different after the last step."""
+    isa, scenario = trial.isa, failure.scenario
+    lines = [*render_start(isa, scenario), "", "  what happens:"]
+    for number_, (bare, virtual, emulated) in enumerate(trial.trace(scenario)):
+        lines += render_events(scenario, number_)
+        lines += render_step(isa, bare, virtual, emulated)
+    lines += render_differences(isa, failure.divergence, palette)
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def failure_json(trial: Trial, failure: Failure) -> JSON:
     """The scenario, both traces as text, and the differences."""
     isa = trial.isa
-    differences: dict[str, JSON] = {
-        name: [_value(isa, name, mine), _value(isa, name, theirs)]
-        for name, (mine, theirs) in failure.divergence.differences.items()
-    }
     traces: list[JSON] = [
         {
             "bare": trace_line(isa, bare),
@@ -54,7 +69,7 @@ def failure_json(trial: Trial, failure: Failure) -> JSON:
     ]
     return {
         "program": failure.number,
-        "differences": differences,
+        "differences": differences_json(isa, failure.divergence),
         "trace": traces,
         "scenario": to_json(failure.scenario),
     }
@@ -87,7 +102,8 @@ def _assembly(isa: Isa, written: Written) -> str:
     )
 
 
-def _events(scenario: Scenario, step: int) -> Iterator[str]:
+def render_events(scenario: Scenario, step: int) -> Iterator[str]:
+    """What happens from outside before a step."""
     for event in scenario.events:
         if event.step == step and event.element is None:
             yield "    the real machine is interrupted"
@@ -96,7 +112,8 @@ def _events(scenario: Scenario, step: int) -> Iterator[str]:
             yield f"    {event.element}{index} becomes {event.value}"
 
 
-def _step(isa: Isa, bare: Step, virtual: Step, emulated: bool) -> Iterator[str]:
+def render_step(isa: Isa, bare: Step, virtual: Step, emulated: bool) -> Iterator[str]:
+    """A step of both machines."""
     mine, theirs = trace_line(isa, bare), trace_line(isa, virtual)
     by = "the monitor" if emulated else "the real machine, directly"
     yield f"    bare     {mine}"

@@ -10,34 +10,40 @@ the theorems do not allow the strategy asked for; 2 bad input.
 """
 
 import argparse
-import json
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from checker.report_json import JSON
-from checker.version import digest
 from popek.console import Progress, palette_for
 from popek.description import read
 from popek.exit_status import ExitStatus, worst
 from popek.messages import complaint, show
 from popek.options import add_color, add_format, add_isa, at_least
 from popek.render_failure import failure_json, render_failure
+from popek.render_joint import joint_failure_json, render_joint
 from popek.render_json import dumps
 from popek.render_witness import render_witness
+from popek.saved_run import SavedRun, save_run, saved_run
 from popek.selection import selection
 from popek.solving import add_solving, cache_of
-from popek.strategy_choice import Choice, Refusal, choose
+from popek.strategy_choice import Refusal, choose
 from refvmm.campaign import Failure, campaign
-from refvmm.multiplexing import Guests
+from refvmm.derive import derive
+from refvmm.hosting import obstacles
+from refvmm.lockstep import Divergence
+from refvmm.multiplexing import Guests, Joint, joint
 from refvmm.mutants import mutants
 from refvmm.processor import stack
 from refvmm.programs import Programs
-from refvmm.replay_file import FORMAT, Unusable, from_json, to_json
+from refvmm.replay_file import MOST_GUESTS, Unusable
 from refvmm.scenario import Scenario
+from refvmm.shrinking import shrink_joint
 from refvmm.strategy import Strategy
 from refvmm.trial import Trial, nested_placements, shared_placements, trial_placement
+from refvmm.vm_map import Placement
+from refvmm.witnessing import witnessed
 from spec.ir import Configuration, Isa
 
 EPILOG = """\
@@ -76,15 +82,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--nest", type=at_least(int, 1), default=1, metavar="N", help="monitors one in the other"
     )
-    how.add_argument("--guests", type=int, choices=(1, 2), default=1, help="on one real machine")
+    how.add_argument(
+        "--guests",
+        type=int,
+        choices=range(1, MOST_GUESTS + 1),
+        default=1,
+        metavar="N",
+        help="on one real machine",
+    )
     how.add_argument("--mutants", action="store_true", help="test the tests, by broken monitors")
     how.add_argument("--replay", metavar="FILE", type=Path, help="run what was saved before")
     parser.add_argument(
         "--save",
         metavar="FILE",
         type=Path,
-        default=Path("popek-failure.json"),
-        help="where a program that finds a difference is saved (default: popek-failure.json)",
+        help="where a program that finds a difference is saved (default: popek-failure.json);"
+        " also the one that shows why a strategy is refused",
     )
     add_solving(parser)
     add_format(parser)
@@ -103,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     replayed = None
     if arguments.replay is not None:
         try:
-            replayed = _Saved(isa, arguments.replay)
+            replayed = saved_run(isa, arguments.replay)
         except Unusable as problem:
             return _bad(
                 arguments, "E0917", f"`{arguments.replay}` cannot be replayed", str(problem)
@@ -121,43 +134,9 @@ def run(arguments: argparse.Namespace) -> int:
     return worst(statuses)
 
 
-def meaning(isa: Isa) -> str:
-    """A hash of the description; places, claims and titles do not count."""
-    return digest(repr(replace(isa, title="", sources=(), notes=(), claims=(), literature=())))
-
-
 def _bad(arguments: argparse.Namespace, code: str, message: str, note: str = "") -> ExitStatus:
     show((complaint(code, message, note=note),), arguments.color)
     return ExitStatus.BAD_INPUT
-
-
-class _Saved:
-    """What a replay file says; raises `Unusable`."""
-
-    def __init__(self, isa: Isa, path: Path) -> None:
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise Unusable((problem.strerror or str(problem)).lower()) from None
-        except (ValueError, RecursionError):
-            raise Unusable("it is no JSON document") from None
-        if not isinstance(document, dict) or document.get("popek replay") != FORMAT:
-            raise Unusable("it is not what `popek test` writes")
-        if document.get("meaning") != meaning(isa):
-            raise Unusable(
-                f"it was saved for another description than this `{isa.name}`, or for an earlier state of it"
-            )
-        names = [c.name for c in isa.configurations]
-        strategies = {s.value: s for s in Strategy}
-        self.configuration = document.get("configuration")
-        nest = document.get("nest")
-        if self.configuration not in names or document.get("strategy") not in strategies:
-            raise Unusable("it names no configuration and strategy of this description")
-        if not isinstance(nest, int) or not 1 <= nest <= 8:
-            raise Unusable("it does not say how many monitors there were")
-        self.strategy: Strategy = strategies[document["strategy"]]
-        self.nest: int = nest
-        self.scenario = from_json(isa, document.get("scenario"))
 
 
 class _Testing:
@@ -168,23 +147,22 @@ class _Testing:
         isa: Isa,
         configuration: Configuration,
         arguments: argparse.Namespace,
-        replayed: _Saved | None,
+        replayed: SavedRun | None,
     ) -> None:
         self.isa = isa
         self.configuration = configuration
         self.arguments = arguments
         self.replayed = replayed
         self.nest: int = arguments.nest if replayed is None else replayed.nest
+        self.guests: int = arguments.guests
+        if replayed is not None and isinstance(replayed.tried, Joint):
+            self.guests = len(replayed.tried.scenarios)
         self.document: dict[str, JSON] = {"configuration": configuration.name}
         self.palette = palette_for(sys.stdout, arguments.color)
 
     def run(self) -> ExitStatus:
         arguments = self.arguments
-        placements = [trial_placement(self.isa, self.configuration)]
-        if self.nest > 1:
-            placements = nested_placements(self.isa, self.configuration, self.nest)
-        elif arguments.guests > 1:
-            placements = shared_placements(self.isa, self.configuration, arguments.guests)
+        placements = self._placements()
         if not placements:
             return _bad(
                 arguments,
@@ -201,11 +179,11 @@ class _Testing:
             placement=placements[0],
         )
         if isinstance(found, Refusal):
-            return self._refused(found)
+            return self._refused(found, placements[0])
         self.document |= {"strategy": found.strategy.value, "because": found.because}
         self._say(f"{self.configuration.name}: {found.strategy.value}, {found.because}")
-        if arguments.guests > 1:
-            return self._guests(found, Guests(found.monitor, placements, found.strategy))
+        if self.guests > 1:
+            return self._guests(Guests(found.monitor, placements, found.strategy))
         monitors = [found.monitor]
         if self.nest > 1:
             monitors = stack(self.isa, self.configuration, self.nest)
@@ -214,8 +192,17 @@ class _Testing:
         if arguments.mutants:
             return self._mutants(trial)
         if self.replayed is not None:
-            return self._replay(trial, self.replayed.scenario)
+            assert isinstance(self.replayed.tried, Scenario)
+            return self._replay(trial, self.replayed.tried)
         return self._campaign(trial)
+
+    def _placements(self) -> Sequence[Placement]:
+        """Where guests lie; empty if there is no room."""
+        if self.nest > 1:
+            return nested_placements(self.isa, self.configuration, self.nest)
+        if self.guests > 1:
+            return shared_placements(self.isa, self.configuration, self.guests)
+        return [trial_placement(self.isa, self.configuration)]
 
     # -- what is run
 
@@ -259,43 +246,60 @@ class _Testing:
         self._show(trial, Failure(0, scenario, divergence), save=False)
         return ExitStatus.REFUTED
 
-    def _guests(self, choice: Choice, guests: Guests) -> ExitStatus:
+    def _guests(self, guests: Guests) -> ExitStatus:
+        if self.replayed is not None:
+            assert isinstance(self.replayed.tried, Joint)
+            return self._replay_guests(guests, self.replayed.tried)
         programs = self._programs(guests.placements[0].region_size)
         examples = self.arguments.examples
         with Progress() as progress:
             for number in range(1, examples + 1):
                 random = Random(f"{self.arguments.seed} {number}")
-                pair = [programs.scenario(random) for _ in guests.placements]
-                divergence = guests.run(pair, random)
-                if divergence is not None:
-                    differences = {
-                        name: [str(v) for v in values]
-                        for name, values in divergence.differences.items()
-                    }
-                    self._say(f"  in pair {number} a guest differs from its bare machine:")
-                    for name, (mine, theirs) in differences.items():
-                        self._say(f"    {name}: bare {mine}, virtual {theirs}")
-                    self.document |= {"failure": {"pair": number}}
+                tried = joint([programs.scenario(random) for _ in guests.placements], random)
+                if guests.run(tried) is not None:
+                    tried, found = shrink_joint(guests, tried)
+                    self._say(f"  in pair {number} a guest differs from its bare machine")
+                    self._show_guests(guests, tried, found, {"pair": number})
+                    self._save(SavedRun(self.configuration.name, guests.strategy, 1, tried))
                     return ExitStatus.REFUTED
                 progress.show(number, examples, "pairs of programs")
         self.document |= {"pairs": examples, "failure": None}
-        self._say(f"  {examples} pairs of guests: none differs from its bare machine")
+        several = "pairs" if self.guests == 2 else f"times {self.guests}"
+        timer = "" if guests.alarm is None else "; the monitor's timer could always fire"
+        self._say(f"  {examples} {several} of guests: none differs from its bare machine{timer}")
         return ExitStatus.HOLDS
+
+    def _replay_guests(self, guests: Guests, tried: Joint) -> ExitStatus:
+        found = guests.run(tried)
+        if found is None:
+            self._say("  the machines do not differ any more")
+            self.document |= {"failure": None}
+            return ExitStatus.HOLDS
+        self._say("  a guest differs from its bare machine")
+        self._show_guests(guests, tried, found, {})
+        return ExitStatus.REFUTED
+
+    def _show_guests(
+        self, guests: Guests, tried: Joint, found: Divergence, more: dict[str, JSON]
+    ) -> None:
+        self.document |= {"failure": more | joint_failure_json(guests, tried, found)}
+        if self.arguments.format == "text":
+            sys.stdout.write(render_joint(guests, tried, found, self.palette))
 
     def _mutants(self, trial: Trial) -> ExitStatus:
         examples, rows = self.arguments.examples, list[JSON]()
+        programs, made = self._programs(trial.size), list[Scenario]()
         killed = 0
         for mutant in mutants(trial.monitors[0]):
             broken = Trial([mutant.monitor], trial.placements, trial.strategy)
-            failure = campaign(
-                broken,
-                self._programs(trial.size),
-                examples,
-                self.arguments.seed,
-                shrinking=False,
-            )
-            killed += failure is not None
-            by = None if failure is None else failure.number
+            by = None
+            for number in range(1, examples + 1):
+                if len(made) < number:
+                    made.append(programs.scenario(Random(f"{self.arguments.seed} {number}")))
+                if broken.run(made[number - 1]) is not None:
+                    by = number
+                    break
+            killed += by is not None
             verdict = "survives" if by is None else f"program {by}"
             self._say(f"  {verdict:<14}{mutant.name}: {mutant.description}")
             rows.append({"mutant": mutant.name, "description": mutant.description, "killed by": by})
@@ -313,28 +317,23 @@ class _Testing:
         if self.arguments.format == "text":
             sys.stdout.write(render_failure(trial, failure, self.palette))
         if save:
-            self._save(trial, failure)
+            self._save_scenario(trial, failure.scenario)
 
-    def _save(self, trial: Trial, failure: Failure) -> None:
-        path: Path = self.arguments.save
-        document = {
-            "popek replay": FORMAT,
-            "isa": self.isa.name,
-            "meaning": meaning(self.isa),
-            "configuration": self.configuration.name,
-            "strategy": trial.strategy.value,
-            "nest": len(trial.monitors),
-            "scenario": to_json(failure.scenario),
-        }
+    def _save_scenario(self, trial: Trial, scenario: Scenario) -> None:
+        run = SavedRun(self.configuration.name, trial.strategy, len(trial.monitors), scenario)
+        self._save(run)
+
+    def _save(self, run: SavedRun) -> None:
+        path: Path = self.arguments.save or Path("popek-failure.json")
         try:
-            path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            save_run(self.isa, run, path)
         except OSError as problem:
             reason = (problem.strerror or str(problem)).lower()
             show((complaint("E0908", f"cannot write `{path}`: {reason}"),), self.arguments.color)
             return
         self._say(f"\n  saved: `popek test {self.arguments.isa} --replay {path}` runs it again")
 
-    def _refused(self, refusal: Refusal) -> ExitStatus:
+    def _refused(self, refusal: Refusal, placement: Placement) -> ExitStatus:
         asked = self.arguments.strategy or "any strategy"
         problem = complaint(
             "E0915",
@@ -351,7 +350,31 @@ class _Testing:
         palette = palette_for(sys.stderr, self.arguments.color)
         for witness in refusal.escape.witnesses[:1]:
             sys.stderr.write(render_witness(witness, palette))
+        self._demonstrate(refusal, placement)
         return ExitStatus.REFUTED
+
+    def _demonstrate(self, refusal: Refusal, placement: Placement) -> None:
+        """Show the witness of a refusal on both machines, if they can run at all."""
+        escape = refusal.escape
+        assert escape is not None and self.arguments.strategy is not None
+        strategy, monitor = Strategy(self.arguments.strategy), derive(self.isa, self.configuration)
+        if obstacles(monitor, placement, strategy):
+            return
+        trial = Trial([monitor], [placement], strategy)
+        programs = self._programs(trial.size)
+        for witness in escape.witnesses:
+            found = witnessed(trial, programs, escape.instruction, witness)
+            if found is None:
+                continue
+            failure = Failure(0, *found)
+            self.document |= {"failure": failure_json(trial, failure)}
+            if self.arguments.format == "text":
+                palette = palette_for(sys.stderr, self.arguments.color)
+                sys.stderr.write("\n  on both machines, begun in the virtual machine's state:\n")
+                sys.stderr.write(render_failure(trial, failure, palette))
+            if self.arguments.save is not None:
+                self._save_scenario(trial, failure.scenario)
+            return
 
     def _say(self, line: str) -> None:
         if self.arguments.format == "text":

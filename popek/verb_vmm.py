@@ -7,7 +7,9 @@ order: control block, VM map, dispatcher, allocator, interpreter routines (of th
 are not innocuous; --all for all), what they share, reflection of traps, virtual interrupts.
 
 With PROGRAM, the program runs under the monitor (--nest 3: under three, each in the virtual
-machine of the one before), and beside it on the bare machine, compared after every step.
+machine of the one before), and beside it on the bare machine, compared after every step. Several
+programs, or --guests N, are guests of one machine, each beside a bare machine of its own; the
+monitor's timer switches between them.
 
 Exit status: 0 printed, or run without a difference; 1 the theorems do not allow the strategy asked
 for (the witness is shown), or the machines differed; 2 bad input, or the configuration cannot host
@@ -30,6 +32,7 @@ from popek.render_json import dumps
 from popek.render_monitor import Derived, monitor_json, render_monitor
 from popek.render_witness import render_witness
 from popek.selection import Selection, selection
+from popek.shared_run import run_guests
 from popek.solving import add_solving, cache_of
 from popek.strategy_choice import Choice, Refusal, choose, verdicts_of
 from popek.virtual_run import add_running, run_program
@@ -47,6 +50,7 @@ examples:
   popek vmm pg74_jrst1 --strategy hybrid
   popek vmm ia32 --strategy trap-and-emulate      refused, with a witness
   popek vmm pg74 program.s --nest 3 --trace
+  popek vmm rv32 a.s b.s --config msu             two guests on one machine
   popek vmm pg74_jrst1 program.s --strategy trap-and-emulate --force      see it go wrong
 """
 
@@ -103,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         show((problem,), arguments.color)
         return ExitStatus.BAD_INPUT
-    if arguments.program is not None and len(configurations) > 1:
+    if arguments.programs and len(configurations) > 1:
         problem = complaint("E0903", "a program runs under one configuration", help="name one")
         show((problem,), arguments.color)
         return ExitStatus.BAD_INPUT
@@ -143,8 +147,8 @@ class _Monitor:
         found = choose(self.isa, self.configuration, requested, arguments, force=arguments.force)
         if isinstance(found, Refusal):
             return self._refused(found)
-        if arguments.program is not None:
-            return _Shown(ExitStatus(run_program(self.isa, found, arguments)))
+        if arguments.programs:
+            return _Shown(ExitStatus(self._run(found)))
         instructions = self._instructions(found)
         if arguments.python:
             whole = not arguments.only
@@ -159,6 +163,19 @@ class _Monitor:
             return _Shown(ExitStatus.HOLDS, monitor_json(derived, sections))
         sys.stdout.write(render_monitor(derived, sections, head=not arguments.section))
         return _Shown(ExitStatus.HOLDS)
+
+    def _run(self, choice: Choice) -> int:
+        """Run the programs: one, or a guest for each of several."""
+        given: list[str] = self.arguments.programs
+        guests = max(self.arguments.guests, len(given))
+        if guests == 1:
+            return run_program(self.isa, choice, given[0], self.arguments)
+        if self.arguments.nest > 1:
+            problem = complaint("E0903", "several guests run under one monitor", help="no `--nest`")
+            show((problem,), self.arguments.color)
+            return ExitStatus.BAD_INPUT
+        dealt = [given[number % len(given)] for number in range(guests)]
+        return run_guests(self.isa, choice, dealt, self.arguments)
 
     def _refused(self, refusal: Refusal) -> _Shown:
         asked = self.arguments.strategy or "any strategy"

@@ -31,10 +31,11 @@ BOUND = 100_000
 def add_running(parser: argparse.ArgumentParser) -> None:
     """What `popek vmm` needs to run a program."""
     parser.add_argument(
-        "program",
+        "programs",
         metavar="PROGRAM",
-        nargs="?",
-        help="run this under the monitor: assembly text or an image; `-` is standard input",
+        nargs="*",
+        help="run this under the monitor: assembly text or an image; `-` is standard input;"
+        " several are guests of one machine",
     )
     parser.add_argument("--raw", action="store_true", help="an image even if it looks like text")
     parser.add_argument("--steps", type=at_least(int, 0), metavar="N", help="run at most N steps")
@@ -48,25 +49,38 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         metavar="REGISTER=VALUE",
         help="in the virtual machine, before the first step (may be repeated)",
     )
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--nest",
         type=at_least(int, 1),
         default=1,
         metavar="N",
         help="so many monitors, each in the virtual machine of the one before",
     )
+    how.add_argument(
+        "--guests",
+        type=at_least(int, 1),
+        default=1,
+        metavar="N",
+        help="so many guests on one machine; the programs are dealt out to them in turn",
+    )
+    parser.add_argument(
+        "--quantum",
+        type=at_least(int, 1),
+        default=10,
+        metavar="N",
+        help="after so many steps the monitor's timer lets the next guest run (default: 10)",
+    )
     parser.add_argument("--trace", action="store_true", help="show every step on stderr")
 
 
-def run_program(isa: Isa, choice: Choice, arguments: argparse.Namespace) -> int:
-    """Run `arguments.program`; the bare machine runs beside it and is compared at every step."""
+def run_program(isa: Isa, choice: Choice, name: str, arguments: argparse.Namespace) -> int:
+    """Run the program; the bare machine runs beside it and is compared at every step."""
     values = settings(isa, arguments.set)
     if not isinstance(values, dict):
         show(values, arguments.color)
         return ExitStatus.BAD_INPUT
-    program = read_program(
-        isa, arguments.program, arguments.origin, arguments.color, raw=arguments.raw
-    )
+    program = read_program(isa, name, arguments.origin, arguments.color, raw=arguments.raw)
     if program is None:
         return ExitStatus.BAD_INPUT
     placements = nested(isa, choice, arguments.nest)

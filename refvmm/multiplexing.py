@@ -1,21 +1,27 @@
 """Several guests on one real machine: the monitor switches between their worlds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TypeAlias
 
+from refvmm.alarm import Alarm, alarm
 from refvmm.bare_machine import BareMachine
 from refvmm.comparison import Comparison
 from refvmm.control_block import MARK
 from refvmm.derive import Monitor
 from refvmm.lockstep import Divergence, differences
-from refvmm.scenario import Scenario
+from refvmm.scenario import Event, Scenario
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
 from refvmm.vm_map import Placement, saved
 from spec.encoding import Codec
+from spec.machine import Step
 from spec.outcome import Trapped
 from spec.state import MachineState
+
+Differences: TypeAlias = dict[str, tuple[object, object]]
+"""Element or cell -> value of the bare machine, of the virtual one."""
 
 
 @dataclass(slots=True)
@@ -82,6 +88,38 @@ class WorldSwitch:
         machine.hardware.waiting, machine.double_trap = world.waiting, world.double_trap
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Guests of one real machine: what each does, and whose each step is."""
+
+    scenarios: tuple[Scenario, ...]
+    schedule: tuple[int, ...]
+
+
+def joint(scenarios: Sequence[Scenario], random: Random) -> Joint:
+    """The scenarios with a random schedule, by which each comes to its end."""
+    left = [scenario.steps for scenario in scenarios]
+    schedule: list[int] = []
+    running = 0
+    while any(left):
+        if not left[running] or random.random() < 0.4:
+            running = random.choice([guest for guest, steps in enumerate(left) if steps])
+        left[running] -= 1
+        schedule.append(running)
+    return Joint(tuple(scenarios), tuple(schedule))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A step of one guest, on its bare machine and on the real one; whether the monitor did it."""
+
+    guest: int
+    number: int  # of the guest's own steps
+    bare: Step
+    virtual: Step
+    emulated: bool
+
+
 class Guests:
     """Guests on one real machine, each beside a bare machine of its own."""
 
@@ -91,23 +129,29 @@ class Guests:
         self.isa = monitor.description
         self.monitor = monitor
         self.placements = tuple(placements)
+        self.strategy = strategy
         decode = Codec(self.isa).decode
         start = MachineState(monitor.real)
         self.virtual = VirtualMachine([monitor], start, decode, strategy, "emitted")
         self.bare = [BareMachine(self.isa, MachineState(self.isa), decode) for _ in placements]
         self._comparisons = [Comparison(bare, self.virtual) for bare in self.bare]
         self._blank = MachineState(monitor.real)
+        self._switch = WorldSwitch(self.virtual, len(self.bare))
+        self.alarm: Alarm | None = None
+        self.virtual.place(MachineState(self.isa), self.placements[:1])
+        self.alarm = alarm(self.virtual)
 
-    def run(self, scenarios: Sequence[Scenario], random: Random) -> Divergence | None:
-        """Switch at random; the first step after which a guest differs from its bare machine.
+    @property
+    def running(self) -> int:
+        """The guest that runs."""
+        return self._switch.running
 
-        The events of the scenarios are left out.
-        """
-        switch = WorldSwitch(self.virtual, len(scenarios))
+    def begin(self, states: Sequence[MachineState]) -> None:
+        """A guest for each placement, in these states; the first one runs."""
+        self._switch = switch = WorldSwitch(self.virtual, len(states))
         real = self._blank.copy()
         self.virtual.restart(real)
-        for guest, (scenario, placement) in enumerate(zip(scenarios, self.placements, strict=True)):
-            state = scenario.state(self.isa)
+        for guest, (state, placement) in enumerate(zip(states, self.placements, strict=True)):
             placed = saved(self.monitor, state, placement, self._blank)
             real.scalars.update(placed.scalars)
             for name, values in placed.arrays.items():
@@ -119,30 +163,63 @@ class Guests:
         self.virtual.restart(real)
         switch.enter_world(0)
         self.virtual.processor.leave()
-        left = [scenario.steps for scenario in scenarios]
         self._comparisons[0].restart()
-        for number in range(sum(left)):
-            if not left[switch.running] or random.random() < 0.4:
-                able = [guest for guest, steps in enumerate(left) if steps]
-                if not able:
-                    break
-                switch.switch(random.choice(able))
-                self._comparisons[switch.running].restart()
-            guest = switch.running
-            left[guest] -= 1
-            found = self._step(number, guest)
-            if found is not None:
-                return found
-            if self.bare[guest].double_trap is not None:
-                left[guest] = 0
+
+    def switch(self, guest: int) -> None:
+        """Let another guest run."""
+        if guest != self.running:
+            self._switch.switch(guest)
+            self._comparisons[guest].restart()
+
+    def happen(self, event: Event) -> None:
+        """An event of the guest that runs; or the real machine is interrupted."""
+        if event.element is None:
+            self.virtual.interrupted()
+            return
+        event.happen(self.bare[self.running].state, event.element)
+        event.happen(self.virtual.state, self.virtual.processor.text.home(event.element))
+
+    def step(self, number: int) -> tuple[Turn, Differences]:
+        """One step of the guest that runs, its `number`th, and where it differs afterwards."""
+        guest, emulated = self.running, self.virtual.emulated
+        bare = self.bare[guest]
+        turn = Turn(guest, number, bare.step(), self.virtual.step(), False)
+        if self.virtual.emulated > emulated:
+            turn = replace(turn, emulated=True)
+        if self.alarm is not None and not self.alarm.would_fire():
+            return turn, {"the monitor's timer": ("can fire", "is masked")}
+        if (
+            self._comparisons[guest].related()
+            and turn.bare.interrupt == turn.virtual.interrupt
+            and (bare.double_trap is None) is (self.virtual.double_trap is None)
+        ):
+            return turn, {}
+        found = differences(bare, self.virtual)
+        if turn.bare.interrupt != turn.virtual.interrupt:
+            found["interrupt"] = (turn.bare.interrupt, turn.virtual.interrupt)
+        return turn, found or {"memory outside the region": ("as it was", "changed")}
+
+    def run(self, tried: Joint) -> Divergence | None:
+        """The first step, in the schedule, after which a guest differs from its bare machine."""
+        for place, turn, found in self.turns(tried):
+            if found:
+                named = {f"guest {turn.guest}: {name}": pair for name, pair in found.items()}
+                return Divergence(place, turn.bare, turn.virtual, named)
         return None
 
-    def _step(self, number: int, guest: int) -> Divergence | None:
-        bare = self.bare[guest]
-        steps = bare.step(), self.virtual.step()
-        if self._comparisons[guest].related() and steps[0].interrupt == steps[1].interrupt:
-            return None
-        found = differences(bare, self.virtual)
-        if not found:
-            found["memory outside the region"] = ("as it was", "changed")
-        return Divergence(number, *steps, {f"guest {guest}: {n}": v for n, v in found.items()})
+    def turns(self, tried: Joint) -> Iterator[tuple[int, Turn, Differences]]:
+        """The steps of all guests, up to the first that differs, by place in the schedule."""
+        self.begin([scenario.state(self.isa) for scenario in tried.scenarios])
+        done = [0 for _ in tried.scenarios]
+        for place, guest in enumerate(tried.schedule):
+            self.switch(guest)
+            if self.bare[guest].double_trap is not None:
+                continue
+            for event in tried.scenarios[guest].events:
+                if event.step == done[guest]:
+                    self.happen(event)
+            turn, found = self.step(done[guest])
+            yield place, turn, found
+            if found:
+                return
+            done[guest] += 1

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from checker.report_json import JSON
+from refvmm.multiplexing import Joint
 from refvmm.scenario import Event, Scenario, Written
 from spec.encoding import codec_of
 from spec.ir import Isa
 
 FORMAT = 1
+MOST_GUESTS = 8
 
 
 class Unusable(Exception):
@@ -71,6 +73,24 @@ def from_json(isa: Isa, document: JSON) -> Scenario:
         program=tuple(_written(isa, item) for item in _list(whole.get("program"))),
         events=tuple(_event(isa, item) for item in _list(whole.get("events"))),
     )
+
+
+def joint_to_json(tried: Joint) -> dict[str, JSON]:
+    """Guests of one machine, and whose each step is."""
+    return {
+        "scenarios": [to_json(scenario) for scenario in tried.scenarios],
+        "schedule": list(tried.schedule),
+    }
+
+
+def joint_from_json(isa: Isa, document: JSON) -> Joint:
+    """The guests; raises `Unusable` for anything that is not what `joint_to_json` gives."""
+    whole = _object(document)
+    scenarios = tuple(from_json(isa, item) for item in _list(whole.get("scenarios")))
+    schedule = tuple(_number(item, 8) for item in _list(whole.get("schedule")))
+    if not 1 <= len(scenarios) <= MOST_GUESTS or any(n >= len(scenarios) for n in schedule):
+        raise Unusable("its schedule names guests that it does not have")
+    return Joint(scenarios, schedule)
 
 
 def _written(isa: Isa, document: JSON) -> Written:

@@ -16,10 +16,12 @@ class Vocabulary:
 
     sensitive: tuple[ir.Instruction, ...]  # touch what is not the user's, or trap by themselves
     storing: tuple[ir.Instruction, ...]
+    loading: tuple[ir.Instruction, ...]
     jumping: tuple[ir.Instruction, ...]
     constants: Mapping[int, tuple[int, ...]]  # by width: what bodies compare with
     fixed_cells: tuple[int, ...]  # physical addresses that bodies name
     relocating: frozenset[str]  # elements that `translate` reads
+    walking: bool  # whether `translate` reads memory
     devices: tuple[ir.Element, ...]
 
 
@@ -27,12 +29,14 @@ def vocabulary(isa: ir.Isa) -> Vocabulary:
     """What the description suggests."""
     functions = {f.name: f for f in isa.functions}
     outside = {e.name for e in isa.elements if e.role in _OUTSIDE or e.bank is not None}
-    sensitive, storing, jumping = [], [], []
+    sensitive, storing, loading, jumping = [], [], [], []
     for instruction in isa.instructions:
         body = list(_reached(functions, instruction.body))
         touched = {s.element for s in body if isinstance(s, ir.Write)}
         if any(isinstance(s, ir.Store | ir.StorePhysical) for s in body):
             storing.append(instruction)
+        if any(isinstance(s, ir.Load) and s.access is ir.Access.READ for s in body):
+            loading.append(instruction)
         if isa.pc in touched:
             jumping.append(instruction)
         for statement in body:
@@ -50,14 +54,19 @@ def vocabulary(isa: ir.Isa) -> Vocabulary:
     return Vocabulary(
         sensitive=tuple(sensitive),
         storing=tuple(storing),
+        loading=tuple(loading),
         jumping=tuple(jumping),
-        constants=_constants(isa, everything),
+        constants=_constants(everything),
         fixed_cells=tuple(sorted(_fixed_cells(everything))),
         relocating=frozenset(
             name
             for s in _reached(functions, functions[isa.translate].body)
             for expr in operands(s)
             for name in reads(expr)
+        ),
+        walking=any(
+            isinstance(s, ir.LoadPhysical)
+            for s in _reached(functions, functions[isa.translate].body)
         ),
         devices=tuple(e for e in isa.elements if e.role is ir.Role.DEVICE),
     )
@@ -75,16 +84,13 @@ def _reached(functions: Mapping[str, ir.Function], block: ir.Block) -> Iterator[
                 left.append(functions[statement.function].body)
 
 
-def _constants(isa: ir.Isa, everything: list[ir.Stmt]) -> dict[int, tuple[int, ...]]:
+def _constants(everything: list[ir.Stmt]) -> dict[int, tuple[int, ...]]:
     found: dict[int, set[int]] = {}
     for expr in _expressions(everything):
         if isinstance(expr, ir.Compare):
             for side in (expr.left, expr.right):
                 if isinstance(side, ir.Literal):
                     found.setdefault(side.width, set()).add(side.value)
-    for width in {e.width for e in isa.elements}:
-        ones, sign = (1 << width) - 1, 1 << (width - 1)
-        found.setdefault(width, set()).update({0, 1, ones, sign, ones - 1, sign - 1})
     return {width: tuple(sorted(values)) for width, values in found.items()}
 
 

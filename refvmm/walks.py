@@ -90,6 +90,12 @@ class Walks:
             walk = further
         return False
 
+    def entry(self, random: Random, width: int, aim: int) -> int | None:
+        """What walks take for an entry of so many bits that leads to `aim`; None: none is known."""
+        size, ragged = divmod(width, self._memory.cell_width)
+        known = None if ragged else self._entries.get(size)
+        return _aimed(random, random.choice(known), aim) if known else None
+
     def _extend(self, tried: "_Try", random: Random, aims: Sequence[int]) -> Walk | None:
         """One more level; what the cell held before is put back if nothing works."""
         place, size = tried.walk.loads[-1]

@@ -66,6 +66,49 @@ def test_a_forced_strategy_fails_and_the_saved_program_fails_again(popek: Popek)
         assert "M  user          supervisor" in text
 
 
+REFUSED = [
+    ("pg74/pg74_jrst1", "trap-and-emulate"),
+    ("x86/ia32", "trap-and-emulate"),
+    pytest.param("x86/ia32", "hybrid", marks=pytest.mark.deep),
+]
+
+
+@pytest.mark.parametrize(("name", "strategy"), REFUSED)
+def test_the_witness_of_a_refusal_replays_as_a_divergence(
+    popek: Popek, name: str, strategy: str
+) -> None:
+    refused = ("test", name, "--strategy", strategy, "--save", "witness.json")
+    status, out, err = popek(*refused, "--format", "json")
+
+    again, replayed, _ = popek("test", name, "--replay", "witness.json")
+
+    (told,) = json.loads(out)["configurations"]
+    program = told["failure"]["scenario"]["program"]
+    assert (status, again) == (1, 1)
+    assert f"does not hold: {program[-1]['instruction']} " in told["refused"]
+    assert "E0915" in err
+    assert told["failure"]["trace"][-1]["by"] == "hardware"
+    assert "tells the machines apart" in replayed
+    assert "the same, by the real machine, directly" in replayed
+
+
+def test_a_refusal_shows_its_witness_on_both_machines(popek: Popek) -> None:
+    _, out, err = popek("test", "pg74_jrst1", "--strategy", "trap-and-emulate")
+
+    assert out == ""
+    assert "virtual machine, in supervisor" in err
+    assert "on both machines, begun in the virtual machine's state" in err
+    assert "M  user          supervisor" in err
+    assert not Path("popek-failure.json").exists()
+
+
+def test_a_refused_strategy_without_a_relocation_shows_its_witness_only(popek: Popek) -> None:
+    status, out, err = popek("test", "m68k/m68000", "--strategy", "trap-and-emulate")
+
+    assert (status, out) == (1, "")
+    assert "MOVE from SR" in err and "on both machines" not in err
+
+
 @pytest.mark.parametrize(
     "strategy", ["trap-and-emulate", pytest.param("hybrid", marks=pytest.mark.deep)]
 )

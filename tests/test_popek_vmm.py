@@ -280,3 +280,93 @@ def test_a_refused_strategy_runs_nothing(popek: Popek, program: Write) -> None:
 
     assert (status, text) == (1, "")
     assert "error[E0915]" in errors
+
+
+COUNTING = """.org 2
+start: set 20, 7
+ set 21, 1
+loop: add 20, 21
+ jmp loop
+"""
+LEAVING = """.org 2
+start: set 20, 7
+ lrb bounds
+ add 20, 20
+ halt
+bounds: .word 0xC0
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("counting.s", COUNTING), ("leaving.s", LEAVING)):
+        (tmp_path / name).write_text(text)
+    return "leaving.s", "counting.s"
+
+
+def test_several_programs_are_guests_of_one_machine(
+    popek: Popek, programs: tuple[str, str]
+) -> None:
+    status, out, _ = popek("vmm", "pg74", *programs, "--steps", "40", "--format", "json")
+
+    told = json.loads(out)
+    leaving, counting = told["guests"]
+    assert status == 0
+    assert told["timer"] is None
+    assert [guest["program"] for guest in told["guests"]] == list(programs)
+    assert (leaving["steps"], counting["steps"]) == (4, 36)
+    assert leaving["differences"] is counting["differences"] is None
+
+
+def test_guests_without_programs_of_their_own_run_the_one_that_is_given(
+    popek: Popek, programs: tuple[str, str]
+) -> None:
+    status, out, _ = popek("vmm", "pg74", programs[0], "--guests", "3")
+
+    assert status == 0
+    assert "3 guests under a monitor, trap-and-emulate" in out
+    assert out.count("leaving.s:") == 3
+    assert out.count("the bare machine did the same at every step") == 3
+
+
+def test_the_timer_of_the_monitor_switches_between_guests(
+    popek: Popek, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop.s").write_text("loop: addi a0, a0, 1\njal zero, loop\n")
+    where = ("--config", "msu", "--strategy", "trap-and-emulate", "--force")
+
+    _, out, err = popek(
+        "vmm",
+        "rv32",
+        "loop.s",
+        "--guests",
+        "2",
+        "--steps",
+        "20",
+        "--quantum",
+        "5",
+        "--trace",
+        *where,
+    )
+
+    ran = [line.split()[1] for line in err.splitlines() if line.startswith("guest")]
+    assert "switched 4 times, by the monitor's timer, `mtip`, every 5 steps" in out
+    assert ran == ["0"] * 5 + ["1"] * 5 + ["0"] * 5 + ["1"] * 5
+
+
+def test_a_program_too_large_for_its_guest_and_guests_too_many_are_bad_input(
+    popek: Popek, programs: tuple[str, str]
+) -> None:
+    Path("large.s").write_text(".org 0x300\n halt\n")
+
+    for arguments, code in (
+        (("large.s", "--guests", "2"), "E0909"),
+        ((programs[0], "--guests", "40"), "E0918"),
+        ((*programs, "--nest", "2"), "E0903"),
+    ):
+        status, out, err = popek("vmm", "pg74", *arguments)
+
+        assert (status, out) == (2, "")
+        assert code in err
