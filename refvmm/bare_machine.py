@@ -3,6 +3,8 @@
 Made once and restarted on many states, so that its routines are compiled once.
 """
 
+from collections.abc import Iterable
+
 from refvmm.executor import Decoder, Executor, Hardware
 from spec.decoding import Decode
 from spec.ir import Element, Isa, Role
@@ -21,7 +23,7 @@ class BareMachine:
         self.isa = isa
         self.hardware = Hardware(isa)
         self._executor = Executor(isa, self.hardware, Decoder(decode), engine)
-        self._time = tuple(e for e in isa.elements if e.role is Role.TIME)
+        self._clocks = Clocks(isa.elements)
         self.restart(state)
 
     def restart(self, state: MachineState) -> None:
@@ -51,16 +53,23 @@ class BareMachine:
             if attempt.trapped is not None:
                 self.double_trap = self._executor.deliver(attempt.trapped)
             done = Step(pc, None, attempt.decoded, attempt.trapped)
-        tick(self.state, self._time)
+        self._clocks.tick(self.state)
         return done
 
 
-def tick(state: MachineState, times: tuple[Element, ...]) -> None:
-    """Time goes on by one."""
-    for element in times:
-        limit = (1 << element.width) - 1
-        if element.length is None:
-            state.scalars[element.name] = (state.scalars[element.name] + 1) & limit
-        else:
-            cells = state.own_array(element.name)
-            cells[:] = [(value + 1) & limit for value in cells]
+class Clocks:
+    """The elements of time among some."""
+
+    def __init__(self, elements: Iterable[Element]) -> None:
+        times = [(e.name, (1 << e.width) - 1, e.length) for e in elements if e.role is Role.TIME]
+        self._scalars = [(name, limit) for name, limit, length in times if length is None]
+        self._arrays = [(name, limit) for name, limit, length in times if length is not None]
+
+    def tick(self, state: MachineState) -> None:
+        """Time goes on by one."""
+        scalars = state.scalars
+        for name, limit in self._scalars:
+            scalars[name] = scalars[name] + 1 & limit
+        for name, limit in self._arrays:
+            cells = state.own_array(name)
+            cells[:] = [value + 1 & limit for value in cells]

@@ -4,7 +4,7 @@ The text is a description's own, or a monitor's over the same state. An executor
 instruction; if it traps, nothing has changed, and whoever owns the executor decides what is next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,6 +33,7 @@ from spec.runtime import WAITS, Runtime
 from spec.state import MachineState
 
 _NO_ACCESSES = Accesses()
+_CLASSES = {each.value: each for each in TrapClass}
 _KEPT = 1 << 16  # decoded instructions
 
 
@@ -60,6 +61,21 @@ class Hardware:
 
 Piece: TypeAlias = tuple[Routine | None, Routine]
 """A condition, None if there is none, and what is done if it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Things to do one after the other, each if its condition holds when its turn comes.
+
+    `first[n]` gives the number of the first from the n-th on whose condition holds, `len(then)`
+    if none does.
+    """
+
+    first: tuple[Routine, ...]
+    then: tuple[Routine, ...]
+
+
+Plan: TypeAlias = Sequence[Routine | Choices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class Executor:
             self._load = self._texts.function((load,), (address, self._next), value)
         else:
             self._load = self._texts.block(fetch, (address, self._next))
-        self._pending = self._texts.value(_first(isa.interrupts))
+        self._pending = self._texts.value(_first([i.condition for i in isa.interrupts], 0))
         self._undecodable = [self._texts.value(a) for a in isa.undecodable.arguments]
 
     # -- the machine's own business
@@ -180,33 +196,52 @@ class Executor:
 
     # -- other texts
 
-    def pieces(self, block: Block) -> list[Piece]:
-        """A block that does not trap, in pieces, so that only what is to be done is looked at."""
-        found: list[Piece] = []
-        plain: list[Stmt] = []
-        for statement in block:
-            if isinstance(statement, If) and not statement.orelse and _is_apart(statement):
-                if plain:
-                    found.append((None, self._texts.block(tuple(plain))))
-                    plain = []
-                condition = self._texts.value(statement.condition)
-                found.append((condition, self._texts.block(statement.then)))
+    def plan(self, block: Block) -> Plan:
+        """A block that does not trap, so that only what is to be done is looked at."""
+        plan: list[Routine | Choices] = []
+        several: list[tuple[Expr, Block]] = []
+
+        def choices() -> None:
+            if several:
+                conditions = [condition for condition, _ in several]
+                count = range(len(several))
+                first = tuple(self._texts.value(_first(conditions, n)) for n in count)
+                plan.append(Choices(first, tuple(self._texts.block(then) for _, then in several)))
+                several.clear()
+
+        for condition, part in _parts(block):
+            if condition is None:
+                choices()
+                plan.append(self._texts.block(part))
             else:
-                plain.append(statement)
-        if plain:
-            found.append((None, self._texts.block(tuple(plain))))
-        return found
+                several.append((condition, part))
+        choices()
+        return plan
+
+    def pieces(self, block: Block) -> list[Piece]:
+        """A block that does not trap, as conditions and what is done if they hold."""
+        return [
+            (None if condition is None else self._texts.value(condition), self._texts.block(part))
+            for condition, part in _parts(block)
+        ]
 
     def value(self, expr: Expr) -> Routine:
         """Gives the value of an expression without locals."""
         return self._texts.value(expr)
 
-    def do(self, pieces: Sequence[Piece]) -> None:
-        """Run what `pieces` gave."""
+    def do(self, plan: Plan) -> None:
+        """Run what `plan` gave."""
         call = self.hardware.call
-        for condition, routine in pieces:
-            if condition is None or call(condition):
-                call(routine)
+        for part in plan:
+            if not isinstance(part, Choices):
+                call(part)
+                continue
+            number, count = 0, len(part.then)
+            while number < count:
+                number = call(part.first[number])
+                if number < count:
+                    call(part.then[number])
+                    number += 1
 
     def run(self, routine: Routine, arguments: Sequence[Any] = ()) -> Trapped | None:
         """Run a routine; what is returned is a trap, and then nothing has changed."""
@@ -269,7 +304,7 @@ class Executor:
     def _trapped(self) -> Trapped:
         number, trap_class, arguments, following = self._signals.pop()
         cause = self.isa.causes[number].name
-        return Trapped(cause, TrapClass(trap_class), arguments, following, _NO_ACCESSES)
+        return Trapped(cause, _CLASSES[trap_class], arguments, following, _NO_ACCESSES)
 
 
 def _is_apart(statement: If) -> bool:
@@ -286,9 +321,24 @@ def _is_apart(statement: If) -> bool:
     return any(isinstance(s, Call) for s in inner)
 
 
-def _first(interrupts: Sequence[Interrupt]) -> Expr:
-    """The number of the first interrupt whose condition holds; if none does, of interrupts."""
-    found: Expr = Literal(len(interrupts), 16)
-    for number in reversed(range(len(interrupts))):
-        found = Select(interrupts[number].condition, Literal(number, 16), found, 16)
+def _parts(block: Block) -> Iterator[tuple[Expr | None, Block]]:
+    """Statements together, and those apart that are done under a condition."""
+    plain: list[Stmt] = []
+    for statement in block:
+        if isinstance(statement, If) and not statement.orelse and _is_apart(statement):
+            if plain:
+                yield None, tuple(plain)
+                plain = []
+            yield statement.condition, statement.then
+        else:
+            plain.append(statement)
+    if plain:
+        yield None, tuple(plain)
+
+
+def _first(conditions: Sequence[Expr], start: int) -> Expr:
+    """The number of the first condition, from `start` on, that holds; if none, of conditions."""
+    found: Expr = Literal(len(conditions), 16)
+    for number in reversed(range(start, len(conditions))):
+        found = Select(conditions[number], Literal(number, 16), found, 16)
     return found

@@ -75,7 +75,8 @@ class VirtualProcessor:
         self._guard: Routine | None = None
         self._executor = Executor(text.isa, hardware, decoder, engine, text.fetch, text.unit)
         self.save = self._executor.pieces(text.save)
-        self._resume = self._executor.pieces(text.resume)
+        self._save = self._executor.plan(text.save)
+        self._resume = self._executor.plan(text.resume)
         if text.guard is not None:
             self._guard = self._executor.value(text.guard)
         late = {text.home(clock.name) for clock in text.clocks}
@@ -100,7 +101,7 @@ class VirtualProcessor:
 
     def enter(self) -> None:
         self._host.enter()
-        self._executor.do(self.save)
+        self._executor.do(self._save)
 
     def leave(self) -> None:
         self._executor.do(self._resume)

@@ -69,8 +69,12 @@ class Scenario:
             state.arrays[name] = list(values)
         memory = state.cells
         shift, offsets = memory.page_shift, memory.page_cells - 1
+        number, page = -1, memory.writable(0)
         for address, value in self.cells.items():
-            memory.writable(address >> shift)[address & offsets] = value
+            if address >> shift != number:
+                number = address >> shift
+                page = memory.writable(number)
+            page[address & offsets] = value
         for written in self.program:
             for address, value in enumerate(written.cells, written.address):
                 if address < self.size:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from refvmm.bare_machine import tick
+from refvmm.bare_machine import Clocks
 from refvmm.derive import Monitor
 from refvmm.executor import Decoder, Hardware
 from refvmm.processor import Processor, RealProcessor, VirtualProcessor, texts
 from refvmm.strategy import Strategy, direct_modes
 from refvmm.vm_map import Placement, saved
 from spec.decoding import Decode
-from spec.ir import Role
 from spec.machine import Step
 from spec.outcome import Trapped
 from spec.routines import EngineName
@@ -42,7 +41,7 @@ class VirtualMachine:
             host = self.processor
         elements = monitors[0].description.elements
         self._pc = monitors[0].description.pc
-        self._time = tuple(e for e in elements if e.role is Role.TIME)
+        self._clocks = Clocks(elements)
         self._blanks = tuple(MachineState(monitor.real) for monitor in monitors)
         self.restart(state)
 
@@ -93,5 +92,5 @@ class VirtualMachine:
             if attempt.trapped is not None:
                 self.double_trap = self.processor.reflect(attempt.trapped)
             done = Step(pc, None, attempt.decoded, attempt.trapped)
-        tick(self.state, self._time)
+        self._clocks.tick(self.state)
         return done

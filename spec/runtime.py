@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from spec.concrete import Concrete
 from spec.emitted_state import PACKED_SIZES
@@ -30,6 +30,7 @@ class Runtime:
         self.choices: Sequence[int] = ()
         self._chosen = 0
         self._saved: list[int] = []
+        self._order: Literal["big", "little"] = "big" if isa.memory.big_endian else "little"
         self._log: list[tuple[int, int]] = []
         self._watched_pages: set[int] = set()
         self.attach(MachineState(isa))
@@ -105,6 +106,13 @@ class Runtime:
     def _store(self, address: int, size: int, value: int) -> bool:
         """Whether a watched cell got another value."""
         width, cells, hit = self.isa.memory.cell_width, self._cells, False
+        place = address & cells.mask
+        number, offset = place >> cells.page_shift, place & (cells.page_cells - 1)
+        in_page = offset + size <= cells.page_cells and number not in self._watched_pages
+        if width == 8 and in_page:
+            page = self.writable[number] = cells.writable(number)
+            page[offset : offset + size] = value.to_bytes(size, self._order)
+            return False
         for step in range(size):
             cell = (address + step) & cells.mask
             place = size - 1 - step if self.isa.memory.big_endian else step
