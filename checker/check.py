@@ -92,11 +92,15 @@ def check_all(
     timeout: float = TIMEOUT,
     cache: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
+    smt: Path | None = None,
 ) -> tuple[Report, ...]:
-    """`check` of several descriptions at once: no worker is idle while any has a question left."""
+    """`check` of several descriptions at once: no worker is idle while any has a question left.
+
+    In the folder `smt` is left what the solver proved; what a cache knows is not proved again.
+    """
     started = time.perf_counter()
     inquiries = [Inquiry(asked.isa, _questions(asked)) for asked in everything]
-    found = inquire(inquiries, jobs=jobs, timeout=timeout, cache=cache, progress=progress)
+    found = inquire(inquiries, jobs=jobs, timeout=timeout, cache=cache, progress=progress, smt=smt)
     seconds = time.perf_counter() - started
     return tuple(
         _report(asked, inquiry.questions, answers, seconds)

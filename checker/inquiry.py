@@ -57,8 +57,10 @@ def inquire(
     timeout: float,
     cache: Path | None,
     progress: Callable[[Progress], None] | None = None,
+    smt: Path | None = None,
 ) -> list[Answers]:
     """Answers to all questions of each inquiry; `timeout` is in seconds and for one obligation.
+    In the folder `smt` is left what the solver proved on the way (`checker.exporting`).
 
     The same workers serve all inquiries. What is found is kept at once, so an interrupted run
     has lost nothing but what was under way.
@@ -79,7 +81,8 @@ def inquire(
                 else:
                     unknown.append((number, place))
                     tasks.append(_task(number, question))
-        setting = Setting(tuple(i.isa for i in inquiries), round(timeout * 1000))
+        kept = None if smt is None else str(smt.absolute())
+        setting = Setting(tuple(i.isa for i in inquiries), round(timeout * 1000), kept)
         with closing(
             run(WORK, setting, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
         ) as results:

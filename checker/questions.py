@@ -70,6 +70,7 @@ class Setting:
 
     isas: tuple[Isa, ...]
     timeout_ms: int  # of one obligation
+    smt: str | None = None  # a folder for what the solver proved; see `checker.exporting`
 
 
 @dataclass(frozen=True, slots=True)

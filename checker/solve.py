@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, assert_never
 
 import z3
 
+from checker import exporting
 from checker.assignment import Assignment, cell_addresses
 from checker.cases import cases
 from checker.cuts import cut, without_contents
@@ -85,7 +86,14 @@ class Solver:
         if hard and part == WHOLE and isinstance(found, Unknown):
             found = self._flat(self._exact, conditions, self._timeout)
         self.seconds += perf_counter() - started
+        self._keep(found, conditions)
         return found
+
+    def _keep(self, found: Verdict, conditions: Sequence[Truth]) -> None:
+        if isinstance(found, Proved) and exporting.wanted():
+            solver = z3.Solver()
+            solver.add(*(self._truth(condition) for condition in conditions))
+            exporting.write(solver.to_smt2())
 
     def contradict(self, *conditions: Truth) -> bool:
         """Whether the conditions are soon found to contradict each other whatever is read."""
@@ -97,6 +105,7 @@ class Solver:
         solver = z3.SolverFor("QF_BV")
         found = self._decide(solver, given, self._timeout * SOME, lambda model: Assignment())
         self.seconds += perf_counter() - started
+        self._keep(found, conditions)
         return isinstance(found, Proved)
 
     def meet(self, *conditions: Truth) -> Verdict:
@@ -114,6 +123,7 @@ class Solver:
             if isinstance(verdict, Refuted):
                 break
         self.seconds += perf_counter() - started
+        self._keep(found, conditions)
         return found
 
     def _meeting(self, conditions: Sequence[Truth]) -> Verdict:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
+from checker import exporting
 from checker.answers import Classification, Fact, Repairs
 from checker.classify import classify
 from checker.efficiency import check_configuration
@@ -16,6 +17,7 @@ def answer(
 ) -> Classification | Repairs | tuple[Fact, ...]:
     """What `checker.schedule` calls for each task."""
     isa, timeout_ms = setting.isas[posed.isa], setting.timeout_ms
+    exporting.export_to(setting.smt, f"{isa.name}: {posed.question.name}")
     match posed.question:
         case ClassesOf(configuration, instruction, operands):
             return classify(

@@ -22,6 +22,7 @@ by the definitions of Popek and Goldberg (CACM 17(7), 1974), and shows a witness
   popek explain ISA INSTRUCTION    why: the definition, both runs of the witness side by side
   popek explain CODE               what a diagnostic such as E0203 means, and its cure
   popek constrain ISA              which control bits must the VMM fix, so that it is?
+  popek recheck DIR                what a check rested on, asked of another solver
   popek lint ISA...                is the description well-formed?
   popek fmt ISA... [--check]       write descriptions in the one style
   popek asm ISA FILE               assemble a program
@@ -49,6 +50,7 @@ VERBS = {
     "check": "popek.verb_check",
     "explain": "popek.verb_explain",
     "constrain": "popek.verb_constrain",
+    "recheck": "popek.verb_recheck",
     "lint": "popek.verb_lint",
     "fmt": "popek.verb_fmt",
     "asm": "popek.verb_asm",

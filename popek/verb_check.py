@@ -8,10 +8,12 @@ the classes of all instructions, a witness for each escape, and the description'
 
 import argparse
 import sys
+from pathlib import Path
 
 from popek.asking import check_named
 from popek.console import palette_for
-from popek.exit_status import worst
+from popek.exit_status import ExitStatus, worst
+from popek.messages import complaint, show
 from popek.options import add_color, add_format, add_isa
 from popek.render_json import render_json
 from popek.render_report import render_report
@@ -24,6 +26,7 @@ configured verdict of Theorem 1 is yes); 1 not so; 2 bad input; 3 something is u
 examples:
   popek check pg74                          the machine of the paper
   popek check my.isa --only LPSW --timeout 60
+  popek check m68000 --smt proofs && popek recheck proofs
   popek check rv32 ia32 --format json | jq '.[].configurations[].verdicts'
 """
 
@@ -39,11 +42,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only this instruction (may be repeated); no verdicts then",
     )
     add_solving(parser)
+    parser.add_argument(
+        "--smt",
+        metavar="DIR",
+        type=Path,
+        help="ask everything again, and leave what the solver proved here, for `popek recheck`",
+    )
     add_format(parser)
     add_color(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.smt is not None:
+        arguments.no_cache = True  # what is known is not proved again
+        try:
+            arguments.smt.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot write `{arguments.smt}`: {(error.strerror or str(error)).lower()}"
+            show((complaint("E0908", reason),), arguments.color)
+            return ExitStatus.BAD_INPUT
     results = check_named(arguments.isas, arguments)
     reports = [report for report, _ in results if report is not None]
     if arguments.format == "json" and reports:
