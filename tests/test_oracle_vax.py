@@ -23,6 +23,7 @@ from tests.vax_oracles import (
     DATA,
     LONG,
     MEMORY,
+    MODIFIED,
     P0_TABLE,
     P1_TABLE,
     PCB,
@@ -187,7 +188,8 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
     write before they read; CASE sets the condition codes before it looks into its table.
     The address of a stack that CHM finds out of reach is that of its last byte there, as is that of
     a quadword. SIMH 3.8 keeps the two high bits of physical addresses, takes ASTLVL with all its bits
-    and SIRR as a signed number.
+    and SIRR as a signed number. Its PROBEW marks a valid page as modified, which the architecture
+    allows and the description does not do.
     """
     fields = expected.decoded.fields
     name = expected.name
@@ -206,7 +208,13 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
         case "MTPR to no register" | "MFPR from no register":
             return None if case.mode in (0, 4) else {}
         case "MTPR computed" | "MFPR computed" if case.mode in (0, 4):
-            return None if expected.cause == "reserved_operand" else {}
+            if expected.cause == "reserved_operand":
+                return None
+            if name.startswith("MTPR") and _register_number(case, expected) in (19, 20, 24, 27):
+                return None
+            return dict.fromkeys(("PCBB", "SCBB", "SBR"), 3 << 30)
+        case "PROBEW":
+            return {MODIFIED: 1}
         case "CHMK" | "CHME" | "CHMS" | "CHMU" if expected.cause in MEMORY_FAULTS:
             return None
         case "MOVQ" | "CLRQ" | "ASHQ" | "EMUL" if expected.cause in MEMORY_FAULTS:
@@ -229,6 +237,12 @@ def _has(
         if isinstance(parameter.type, OperandRef)
     ]
     return all(found) if every else any(found)
+
+
+def _register_number(case: Case, expected: Expectation) -> int | None:
+    """The number of the processor register that an instruction finds in a general one."""
+    number = expected.decoded.fields.get("r.reg.n")
+    return None if number is None or number > 13 else case.general[number]
 
 
 def _popped_psl(machine: Described, case: Case) -> int:
@@ -277,13 +291,14 @@ def shrunk(machine: Described, case: Case) -> Case:
 
 
 def _simpler(case: Case) -> list[Case]:
-    kept = [a for a, v in case.memory.items() if v and not SYSTEM_TABLE <= a < PCB]
+    kept = [a for a in case.memory if not SYSTEM_TABLE <= a < PCB]  # the tables stay
     plain = [replace(case, general=(0,) * 14), replace(case, software=0)]
     plain += [replace(case, psl=case.psl & ~(1 << bit)) for bit in range(8) if case.psl >> bit & 1]
     for size in (len(kept) // 2, len(kept) // 4, len(kept) // 8, 1):
         for start in range(0, len(kept), max(size, 1)):
             gone = set(kept[start : start + size])
-            plain.append(replace(case, memory={a: case.memory[a] for a in kept if a not in gone}))
+            left = {a: v for a, v in case.memory.items() if a not in gone}
+            plain.append(replace(case, memory=left))
     for i, value in enumerate(case.general):
         for lesser in (0, 1, value & -value):
             if lesser < value:
@@ -305,16 +320,18 @@ def campaign(machine: Described, each: int, seed: int) -> Counter[tuple[str, boo
     """Compare `each` cases of every instruction; how many were, by instruction and in kernel mode."""
     source = random.Random(seed)
     count: Counter[tuple[str, bool]] = Counter()
+    failures: dict[str, str] = {}
     pending: list[Case] = []
     for instruction in machine.isa.instructions:
         pending += [random_case(machine, instruction, source) for _ in range(each)]
     for start in range(0, len(pending), BATCH):
         for case, expected, found in compare(machine, pending[start : start + BATCH]):
-            if found:
+            count[expected.name, case.mode in (0, 4)] += 1
+            if found and expected.name not in failures:
                 plain = shrunk(machine, case)
                 ((_, again, least),) = compare(machine, [plain])
-                raise AssertionError(story(plain, again, least))
-            count[expected.name, case.mode in (0, 4)] += 1
+                failures[expected.name] = story(plain, again, least)
+    assert not failures, "\n\n".join(failures.values())
     return count
 
 
