@@ -6,7 +6,6 @@ program sees it, and what is written elsewhere is looked up where the descriptio
 """
 
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from spec.encoding import Codec, Decoded
 from spec.ir import Isa
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
+from tests.simh import records
 
 WORD = (1 << 36) - 1
 HALF = (1 << 18) - 1
@@ -196,18 +196,8 @@ class Simh:
         lines = ["reset all", *self.model.fixed]
         for case, expected in cases:
             lines += self._script(case, expected)
-        ran = subprocess.run(
-            self.model.command,
-            input="\n".join([*lines, "exit", ""]),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        text = ran.stdout.replace("sim> ", "")
-        records = text.split("\nPC:\t")[1:]
-        assert len(records) == len(cases), text[-2000:]
-        return map(self._parse, records, (case for case, _ in cases))
+        found = records(self.model.command, lines, len(cases))
+        return map(self._parse, found, (case for case, _ in cases))
 
     def _script(self, case: Case, expected: Expectation) -> list[str]:
         model, place = self.model, self.machine.place(case)

@@ -6,7 +6,6 @@ description traps, and the first instruction of every handler is a NOP.
 """
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from spec.encoding import Codec, Decoded
 from spec.ir import Isa
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
+from tests.simh import records
 
 WORD = 0xFFFF
 MEMORY = 1 << 16
@@ -215,18 +215,8 @@ class Simh:
             lines += ["d stop_veca 0", "d stop_spa 0", "d stop_traps 0"]
             for case, expected in cases:
                 lines += self._script(case, expected)
-            ran = subprocess.run(
-                (_COMMAND,),
-                input="\n".join([*lines, "exit", ""]),
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-        text = ran.stdout.replace("sim> ", "")
-        records = text.split("\nPC:\t")[1:]
-        assert len(records) == len(cases), text[-2000:]
-        return map(_parse, records)
+            found = records((_COMMAND,), lines, len(cases))
+        return map(_parse, found)
 
     def _script(self, case: Case, expected: Expectation) -> list[str]:
         lines = ["reset cpu"]

@@ -30,6 +30,7 @@ from tests.pdp10_oracles import (
     UUO,
     WINDOW,
     WORD,
+    After,
     Case,
     Described,
     Expectation,
@@ -38,6 +39,7 @@ from tests.pdp10_oracles import (
     differences,
     octal,
 )
+from tests.simh import Bench
 
 ISAS = Path(__file__).parent.parent / "isas" / "pdp10"
 Lacks = Callable[[Described, Case, Expectation], Mapping[str, int] | None]
@@ -260,37 +262,15 @@ def _names_its_own_pointer(expected: Expectation, case: Case) -> bool:
 # --------------------------------------------------------------------------- comparison
 
 
-def compare(
-    machine: Described, lacks: Lacks, cases: list[Case]
-) -> list[tuple[Case, Expectation, dict[str, str]]]:
-    """The cases in which SIMH has a say, with the differences."""
-    asked: list[tuple[Case, Expectation]] = []
-    ignored: list[Mapping[str, int]] = []
-    for case in cases:
-        expected = machine.run(case)
-        free = lacks(machine, case, expected)
-        if free is not None:
-            asked.append((case, expected))
-            ignored.append(free)
-    found = []
-    for (case, expected), seen, free in zip(
-        asked, Simh(machine).run(asked) if asked else (), ignored, strict=True
-    ):
-        found.append((case, expected, differences(machine, case, expected, seen, free)))
-    return found
-
-
-def shrunk(machine: Described, lacks: Lacks, case: Case) -> Case:
-    """A plainer state in which the same instruction still differs."""
-    for _ in range(60):
-        candidates = _simpler(case)
-        for candidate, _, found in compare(machine, lacks, candidates):
-            if found:
-                case = candidate
-                break
-        else:
-            break
-    return case
+def bench(machine: Described, lacks: Lacks) -> Bench[Case, Expectation, After]:
+    return Bench(
+        machine.run,
+        lambda case, expected: lacks(machine, case, expected),
+        Simh(machine).run,
+        lambda case, expected, seen, free: differences(machine, case, expected, seen, free),
+        _simpler,
+        story,
+    )
 
 
 def _simpler(case: Case) -> list[Case]:
@@ -328,23 +308,8 @@ def story(case: Case, expected: Expectation, found: dict[str, str]) -> str:
 def campaign(machine: Described, lacks: Lacks, each: int, seed: int) -> Counter[tuple[str, bool]]:
     """Compare `each` cases of every instruction; how many were, by instruction and user mode."""
     source = random.Random(seed)
-    compared: Counter[tuple[str, bool]] = Counter()
-    failures: dict[str, str] = {}
     cases = [random_case(machine, i, source) for i in machine.isa.instructions for _ in range(each)]
-    for start in range(0, len(cases), BATCH):
-        for case, expected, found in compare(machine, lacks, cases[start : start + BATCH]):
-            compared[expected.name, case.user] += 1
-            if not found or expected.name in failures:
-                continue
-            ((_, _, alone),) = compare(machine, lacks, [case])
-            if alone:
-                least = shrunk(machine, lacks, case)
-                ((_, least_expected, left),) = compare(machine, lacks, [least])
-                failures[expected.name] = story(least, least_expected, left)
-    if failures:
-        text = "\n\n".join(failures.values())
-        pytest.fail(f"{len(failures)} instructions differ\n\n{text}", pytrace=False)
-    return compared
+    return bench(machine, lacks).campaign(cases, BATCH, lambda c, e: (e.name, c.user))
 
 
 # --------------------------------------------------------------------------- tests

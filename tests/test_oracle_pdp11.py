@@ -33,6 +33,7 @@ from tests.pdp11_oracles import (
     Simh,
     differences,
 )
+from tests.simh import Bench
 
 FULL = Path(__file__).parent / "pdp11_full.isa"
 BATCH = 250
@@ -249,35 +250,15 @@ def _in_io_page(machine: Described, case: Case, expected: Expectation) -> bool:
 # --------------------------------------------------------------------------- comparison
 
 
-def compare(
-    machine: Described, cases: list[Case]
-) -> list[tuple[Case, Expectation, dict[str, str]]]:
-    """The cases in which SIMH has a say, with the differences."""
-    asked: list[tuple[Case, Expectation]] = []
-    ignored: list[Mapping[str, int]] = []
-    for case in cases:
-        expected = machine.run(case)
-        free = lacks(machine, case, expected)
-        if free is not None:
-            asked.append((case, expected))
-            ignored.append(free)
-    seen: Iterator[After] = Simh(machine).run(asked) if asked else iter(())
-    return [
-        (case, expected, differences(case, expected, after, free))
-        for (case, expected), after, free in zip(asked, seen, ignored, strict=True)
-    ]
-
-
-def shrunk(machine: Described, case: Case) -> Case:
-    """A plainer state in which the same instruction still differs."""
-    for _ in range(60):
-        for candidate, _, found in compare(machine, _simpler(case)):
-            if found:
-                case = candidate
-                break
-        else:
-            break
-    return case
+def bench(machine: Described) -> Bench[Case, Expectation, After]:
+    return Bench(
+        machine.run,
+        lambda case, expected: lacks(machine, case, expected),
+        Simh(machine).run,
+        differences,
+        _simpler,
+        story,
+    )
 
 
 def _simpler(case: Case) -> list[Case]:
@@ -316,23 +297,8 @@ def story(case: Case, expected: Expectation, found: dict[str, str]) -> str:
 def campaign(machine: Described, each: int, seed: int) -> Counter[tuple[str, int]]:
     """Compare `each` cases of every instruction; how many were, by instruction and mode."""
     source = random.Random(seed)
-    compared: Counter[tuple[str, int]] = Counter()
-    failures: dict[str, str] = {}
     cases = [random_case(machine, i, source) for i in machine.isa.instructions for _ in range(each)]
-    for start in range(0, len(cases), BATCH):
-        for case, expected, found in compare(machine, cases[start : start + BATCH]):
-            compared[expected.name, case.mode] += 1
-            if not found or expected.name in failures:
-                continue
-            ((_, _, alone),) = compare(machine, [case])
-            if alone:
-                least = shrunk(machine, case)
-                ((_, least_expected, left),) = compare(machine, [least])
-                failures[expected.name] = story(least, least_expected, left)
-    if failures:
-        text = "\n\n".join(failures.values())
-        pytest.fail(f"{len(failures)} instructions differ\n\n{text}", pytrace=False)
-    return compared
+    return bench(machine).campaign(cases, BATCH, lambda c, e: (e.name, c.mode))
 
 
 # --------------------------------------------------------------------------- tests

@@ -5,7 +5,6 @@ stack pointers, the registers of memory management and all memory that either ma
 """
 
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from spec.encoding import Codec, Decoded
 from spec.ir import Isa
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
+from tests.simh import records
 
 LONG = 0xFFFF_FFFF
 MEMORY = 1 << 23  # bytes that the simulated machine has
@@ -182,17 +182,8 @@ class Simh:
         lines = ["reset all", *(f"d {a:x} {v:x}" for a, v in background().items())]
         for case, expected in cases:
             lines += self._script(case, expected)
-        ran = subprocess.run(
-            ["vax780"],
-            input="\n".join([*lines, "exit", ""]),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        records = ran.stdout.replace("sim> ", "").split("PC:\t")[1:]
-        assert len(records) == len(cases), ran.stdout[-2000:]
-        return map(_parse, records, (case for case, _ in cases))
+        found = records(("vax780",), lines, len(cases))
+        return map(_parse, found, (case for case, _ in cases))
 
     def _script(self, case: Case, expected: Expectation) -> list[str]:
         lines = ["reset tlb"]
