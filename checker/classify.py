@@ -19,7 +19,7 @@ from checker.subject import Subject, engines_of
 from spec.ir import Configuration, Instruction, Isa
 from spec.specialize import Specializer
 
-FINE = 6
+FINE = 10
 """Time-outs that the questions on what an instruction depends may take together. Some are hard
 in dozens; whether it escapes is asked in any case."""
 

@@ -23,18 +23,32 @@ from checker.sides import PRIME, Pair, literal, related
 from checker.solve import LITTLE, SOME, WHOLE, Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, Cases, Known
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
+from checker.substitution import Substitution
 from checker.terms import Op, Term, Truth, support
+from checker.variations import Variations, samples, swapped
 from checker.witness import FEW_TRIES, MOST_TRIES, lessen
 from spec.ir import Expr
 
 MOST_CELLS = 24
 """Touched cells up to which the correspondence of places is spelled out in general."""
 
+MOST_CELLS_IN_FORMS = 64
+"""The same where one form of each operand is chosen."""
+
+MOST_FORMS = 1
+"""Forms of operands that are tried by themselves."""
+
 MOST_REMEMBERED = 12
 """Assignments kept that showed something, to try them on the next obligations."""
 
 MOST_UNDECIDED = 4
 """Obligations that ran out of time, after which the others get a part of it; escapes get all."""
+
+SAMPLES = 160
+"""States with any operands that are tried for a question about one run."""
+
+MOST_VARIED = 6
+"""Of these, those that are varied."""
 
 MOST_SEEDS = 2
 """Of these, those near which a yes is looked for."""
@@ -134,19 +148,30 @@ class Prover:
 
     def ask(self, obligation: Obligation) -> Found:
         """The answer, with the states that show a yes; asked before, it is known."""
+        found = self.soon(obligation)
+        if found is None:
+            found = self._in_the_end(obligation)
+            self._keep(obligation, found)
+        return found
+
+    def soon(self, obligation: Obligation) -> Found | None:
+        """The same, if that takes little time."""
         if obligation.name in self.log.skip:
             return self._give_up(obligation, "time-out")
-        key = self._key(obligation)
-        found = self._answers.get(key) if obligation.shared else None
+        found = self._answers.get(self._key(obligation)) if obligation.shared else None
         if found is None:
             if process_time() > self._end:
                 return self._give_up(obligation, "time-out of all such questions together")
-            found = self._ask(obligation)
-            if obligation.shared and found.answer is not Answer.UNKNOWN:
-                self._answers[key] = found
+            found = self._at_first(obligation)
+            if found is not None:
+                self._keep(obligation, found)
         return found
 
-    def _ask(self, obligation: Obligation) -> Found:
+    def _keep(self, obligation: Obligation, found: Found) -> None:
+        if obligation.shared and found.answer is not Answer.UNKNOWN:
+            self._answers[self._key(obligation)] = found
+
+    def _at_first(self, obligation: Obligation) -> Found | None:
         vouched = self._abstraction_vouches(obligation)
         memory = self._touches_memory(obligation)
         pair = self.pair(obligation, ABSTRACT)
@@ -157,7 +182,7 @@ class Prover:
                 return Found(Answer.NO)
         shown = self._guessed(obligation, pair, goal, exact=vouched and not memory)
         if shown is None and memory:
-            shown = self._seen_before(obligation)
+            shown = self._seen_before(obligation) or self._varied(obligation)
         if shown is not None:
             return Found(Answer.YES, shown)
         if vouched and not memory:
@@ -167,20 +192,24 @@ class Prover:
             found = self._verdict(obligation, ABSTRACT, LITTLE)
         if isinstance(found, Proved):
             return Found(Answer.NO)
-        for look, part in ((self._apart, SOME), (self._near_known, WHOLE)):
+        shown = self._with_known_operands(obligation) or self._apart(obligation)
+        return self._meeting(obligation) if shown is None else Found(Answer.YES, shown)
+
+    def _in_the_end(self, obligation: Obligation) -> Found:
+        """The answer to what was not answered at first."""
+        found: Verdict | None = None
+        if self._abstraction_vouches(obligation):
+            found = self._verdict(obligation, ABSTRACT, LITTLE)
+        for part in (SOME, WHOLE):
+            if isinstance(found, Unknown):
+                pair = self.pair(obligation, ABSTRACT)
+                goal = obligation.goal(pair)
+                found = self._solve(obligation, pair, goal, whole=False, part=part)
             if isinstance(found, Proved):
                 return Found(Answer.NO)
-            shown = look(obligation)
+            shown = self._near_known(obligation) if part == SOME else None
             if shown is not None:
                 return Found(Answer.YES, shown)
-            if look == self._apart:
-                settled = self._meeting(obligation)
-                if settled is not None:
-                    return settled
-            if vouched and isinstance(found, Unknown):
-                found = self._solve(obligation, pair, goal, whole=False, part=part)
-        if isinstance(found, Proved):
-            return Found(Answer.NO)
         return self._concretely(obligation)
 
     def at_sight(self, obligation: Obligation) -> Answer:
@@ -208,6 +237,12 @@ class Prover:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
         if obligation.name in self.log.skip or process_time() > self._end:
             return False
+        if self._touches_memory(obligation):
+            shown = self._seen_before(obligation) or self._varied(obligation)
+            shown = shown or self._with_known_operands(obligation)
+            if shown is not None:
+                self._keep(obligation, Found(Answer.YES, shown))
+                return False
         vouched = self._abstraction_vouches(obligation)
         marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
         part = LITTLE if marked else SOME
@@ -248,19 +283,27 @@ class Prover:
             return []
         if self.excludes(joint):
             return None
-        verdict = self._verdict(joint, CONCRETE, SOME)
+        given = self._given(joint)
         base = self.base(joint.first, joint.constraints)
-        if not isinstance(verdict, Refuted) or base is None:
+        if given is None or base is None:
             return []
         found = []
         for single in singles:
             own = self.pair(single, CONCRETE)
-            values = verdict.assignment.copy()
+            values = given.copy()
             case = self._case(single, own, values, base)
             if self.shows(single, case):
                 self._answers[self._key(single)] = Found(Answer.YES, Shown(own, values, case))
                 found.append(single)
         return found
+
+    def _given(self, obligation: Obligation) -> Assignment | None:
+        """Values that are known or soon found to show it."""
+        known = self._answers.get(self._key(obligation))
+        if known is not None and known.shown is not None:
+            return known.shown.values
+        verdict = self._verdict(obligation, CONCRETE, SOME)
+        return verdict.assignment if isinstance(verdict, Refuted) else None
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
         """The case with the least values found that show the same, run by the description's own
@@ -417,6 +460,38 @@ class Prover:
                     return shown
         return None
 
+    def _with_known_operands(self, obligation: Obligation) -> Shown | None:
+        """States in which the operands are as in some that showed something: of many forms of
+        operands at once, most of which touch memory, a solver finds states with difficulty."""
+        fields = self.subject.forms
+        base = self.base(obligation.first, obligation.constraints)
+        if not fields or base is None:
+            return None
+        pair = self.pair(obligation, CONCRETE)
+        if obligation.about is About.RELATED and pair.touched_cells > MOST_CELLS_IN_FORMS:
+            return None
+        conditions = self._conditions(obligation, pair, obligation.goal(pair), whole=True)
+        if conditions is None:
+            return None
+        tried: list[dict[Term, int]] = []
+        for seed in self._solved:
+            known = Known(seed, base)
+            values = {field: known.symbol(field.args[0]) for field in fields}
+            if values in tried:
+                continue
+            tried.append(values)
+            self.log.announce(obligation.name)
+            substitution = Substitution(self.subject.engines.concrete, values)
+            found = self._solver.find(*(substitution.truth(c) for c in conditions))
+            if found is not None:
+                found.symbols.update((field.args[0], value) for field, value in values.items())
+                shown = self._replayed(obligation, pair, found)
+                if shown is not None:
+                    return shown
+            if len(tried) == MOST_FORMS:
+                break
+        return None
+
     def _concrete_conditions(self, obligation: Obligation) -> list[Truth] | None:
         """What must hold together on concrete translation; None if it never does, or the
         relation is too large to be said."""
@@ -517,6 +592,50 @@ class Prover:
             if self.shows(obligation, case):
                 self._solved.insert(0, self._solved.pop(place))
                 return Shown(pair, values.copy(), case)  # each is lessened for its own ends
+        return None
+
+    def _varied(self, obligation: Obligation) -> Shown | None:
+        """States near those that showed something, if these show this."""
+        base = self.base(obligation.first, obligation.constraints)
+        if base is None:
+            return None
+        pair = self.pair(obligation, CONCRETE)
+        if obligation.about is not About.RELATED:
+            return self._sampled(obligation, pair, base)
+
+        def run(values: Assignment) -> Case:
+            return self._case(obligation, pair, values, base)
+
+        for seed in self._varied_seeds():
+            for values in Variations(pair, seed, base, run, self.replay).states():
+                case = run(values)
+                if self.shows(obligation, case):
+                    values = values.copy()
+                    self._remember(values)
+                    return Shown(pair, values.copy(), case)
+        return None
+
+    def _varied_seeds(self) -> list[Assignment]:
+        """The first states of what was found last, then the second ones, then the base."""
+        latest = self._solved[:MOST_VARIED]
+        other = [swapped(seed) for seed in latest if any(n.endswith(PRIME) for n in seed.symbols)]
+        return [*latest, *other[: MOST_VARIED // 2], Assignment()]
+
+    def _sampled(self, obligation: Obligation, pair: Pair, base: Assignment) -> Shown | None:
+        """States with any operands and registers, and all else as in the base, that show it."""
+        subject = self.subject
+        for values in samples(
+            subject.own(frozenset(self._modes(obligation))),
+            subject.operands.conditions,
+            subject.engines.terms,
+            base,
+            subject.machine.isa.memory,
+            SAMPLES,
+        ):
+            case = self._case(obligation, pair, values, base)
+            if self.shows(obligation, case):
+                self._remember(values)
+                return Shown(pair, values.copy(), case)
         return None
 
     def _case(

@@ -25,6 +25,7 @@ from spec.ir import (
 )
 
 FIELD = "field "
+FORM = ".tag"  # ends the name of the field that says which form an operand has
 _TAIL = "tail"
 _LENGTH_WIDTH = 16
 
@@ -149,9 +150,9 @@ class _Builder:
         width = found.tag_width
         tag: Value = tags[0]
         if len(tags) > 1:
-            tag = engine.terms.symbol(f"{FIELD}{name}.tag", width)
+            tag = engine.terms.symbol(f"{FIELD}{name}{FORM}", width)
             self._when(present, engine.any(*(engine.equal(tag, t, width) for t in tags)))
-        self._fields[f"{name}.tag"] = tag
+        self._fields[f"{name}{FORM}"] = tag
         for alternative in found.alternatives:
             if alternative.tag not in tags:
                 continue
@@ -196,7 +197,7 @@ class _Builder:
         assert isinstance(parameter.type, OperandRef)
         found = self._alternatives[parameter.type.operand]
         name = prefix + parameter.name
-        tag = self._fields[f"{name}.tag"]
+        tag = self._fields[f"{name}{FORM}"]
         total: Value | None = None
         for alternative in found.alternatives:
             if alternative.tag not in parameter.type.tags:

@@ -196,6 +196,20 @@ class Replay:
                     return False
         return True
 
+    def unequal_cells(self, one: Side, two: Side) -> Iterator[tuple[int, int, int, int]]:
+        """Cells of the first and of the second view of one address with other contents: where
+        each lies, and what each holds."""
+        for address, size, access in touched(one, two):
+            mine = self._engine.look_up(one.before, address, size, access)
+            other = self._engine.look_up(two.before, address, size, access)
+            if isinstance(mine, Trapped) or isinstance(other, Trapped):
+                continue
+            for i in range(size):
+                here, there = self._cell(mine + i), self._cell(other + i)
+                held = one.before.cells[here], two.before.cells[there]
+                if held[0] != held[1]:
+                    yield here, there, *held
+
     def _cell(self, address: int) -> int:
         return address & ((1 << self.isa.memory.address_width) - 1)
 

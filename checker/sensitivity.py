@@ -19,6 +19,7 @@ Define: TypeAlias = Callable[[frozenset[str], int, int], Obligation]
 
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
+BEHAVIOUR, RESULT = "behaviour_sensitive", "result_sensitive"
 
 
 class Answers:
@@ -79,6 +80,7 @@ class Classifier:
         prefix = f"{self.machine.isa.name}/{instruction}/{configuration.name}"
         self.definitions = Definitions(self.machine, prover.replay, prefix)
         self.witnesses: dict[str, Witness] = {}
+        self.put_off: list[tuple[str, str, int]] = []  # property, component, mode
         self.together: dict[int, Answer] = {}  # sensitive on control components only together
 
     def classification(self) -> Classification:
@@ -238,6 +240,7 @@ class Classifier:
             self._two_modes(behaviour, result, first, second)
         for mode in self.scope:
             self._one_mode(behaviour, result, mode, self._candidates(mode))
+        self._put_off(behaviour, result)
         for answers, define in (
             (behaviour, self.definitions.behaviour_sensitive),
             (result, self.definitions.result_sensitive),
@@ -289,7 +292,8 @@ class Classifier:
             left = [name for name in left if name not in found]
             if not found:
                 likely = self._likeliest(left)
-                if self.prover.ask(singles[likely]).answer is not YES:
+                found_out = self.prover.soon(singles[likely])
+                if found_out is None or found_out.answer is not YES:
                     break
                 settled.append(likely)
                 left.remove(likely)
@@ -322,17 +326,55 @@ class Classifier:
         for component in self._narrowed(
             lambda differ: definitions.behaviour_sensitive(differ, mode, mode), open_
         ):
-            obligation = definitions.behaviour_sensitive(frozenset({component}), mode, mode)
-            answer = self._ask(obligation, "behaviour_sensitive", component)
-            behaviour.note(component, mode, answer)
-            result.note(component, mode, answer)
+            answer = self._soon(BEHAVIOUR, component, mode)
+            if answer is not None:
+                behaviour.note(component, mode, answer)
+                result.note(component, mode, answer)
         open_ = [c for c in candidates if result.of(c) is not YES]
         for component in self._narrowed(
             lambda differ: definitions.result_sensitive(differ, mode, mode), open_
         ):
-            obligation = definitions.result_sensitive(frozenset({component}), mode, mode)
-            answer = self._ask(obligation, "result_sensitive", component)
-            result.note(component, mode, answer)
+            answer = self._soon(RESULT, component, mode)
+            if answer is not None:
+                result.note(component, mode, answer)
+
+    def _soon(self, property_: str, component: str, mode: int) -> Answer | None:
+        """The answer, or None where it is put off."""
+        obligation = self._define(property_)(frozenset({component}), mode, mode)
+        found = self.prover.soon(obligation)
+        if found is None:
+            self.put_off.append((property_, component, mode))
+            return None
+        self._keep(found, obligation, property_, "", (component,))
+        return found.answer
+
+    def _put_off(self, behaviour: Answers, result: Answers) -> None:
+        """Ask what was put off, as far as other answers have not made it needless."""
+        own = {LOCATION, MEMORY, *self.machine.control, *self.machine.members}
+        no_result: set[tuple[str, int]] = set()  # so behaviour does not depend on it either
+        for property_, component, mode in sorted(self.put_off, key=lambda put: put[0] != RESULT):
+            answers = result if property_ == RESULT else behaviour
+            if answers.of(component) is YES and (
+                property_ == RESULT
+                or mode not in (self.user, self.top)
+                or behaviour.in_mode(mode, own) is YES
+            ):
+                continue
+            if (component, mode) in no_result:
+                behaviour.note(component, mode, NO)
+                continue
+            obligation = self._define(property_)(frozenset({component}), mode, mode)
+            answer = self._ask(obligation, property_, component)
+            answers.note(component, mode, answer)
+            if property_ == BEHAVIOUR:
+                result.note(component, mode, answer)
+            elif answer is NO:
+                no_result.add((component, mode))
+
+    def _define(self, property_: str) -> Define:
+        if property_ == RESULT:
+            return self.definitions.result_sensitive
+        return self.definitions.behaviour_sensitive
 
     def _both(
         self, behaviour: Answers, result: Answers, differ: frozenset[str], first: int, second: int

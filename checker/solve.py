@@ -24,6 +24,9 @@ PATIENCE = 5
 WHOLE, SOME, LITTLE = 1.0, 0.1, 0.03
 """Parts of the time: the smaller ones are spent on what may turn out hopeless."""
 
+MOST_GIVEN_UP = 3
+"""An instruction whose conditions were hopeless as often with arrays is asked about without."""
+
 MOST_MEETINGS = 6
 """Ways for accesses to meet that are tried, of those that spots allow."""
 
@@ -71,6 +74,7 @@ class Solver:
         self._storage = Storage(terms, memory)
         self._exact = Flattening(terms, memory)
         self._apart = Flattening(terms, memory, apart=True)
+        self._given_up = 0  # how much more often arrays were hopeless than quick
         self.seconds = 0.0
         self.calls = 0
 
@@ -82,7 +86,13 @@ class Solver:
         started = perf_counter()
         self.calls += 1
         hard = self._uses_arrays(conditions)
-        found = self._with_arrays(conditions, self._timeout * (min(part, SOME) if hard else part))
+        found: Verdict = Unknown("timeout")
+        if not hard or self._given_up < MOST_GIVEN_UP:
+            found = self._with_arrays(
+                conditions, self._timeout * (SOME if hard and part == WHOLE else part)
+            )
+        if hard:
+            self._given_up += 1 if isinstance(found, Unknown) else -1
         if hard and part == WHOLE and isinstance(found, Unknown):
             found = self._flat(self._exact, conditions, self._timeout)
         self.seconds += perf_counter() - started

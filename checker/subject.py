@@ -8,7 +8,7 @@ from checker import starts
 from checker.answers import OperandSet
 from checker.assignment import Assignment
 from checker.components import MEMORY, Machine
-from checker.operand_sets import FIELD, Operands, operands
+from checker.operand_sets import FIELD, FORM, Operands, operands
 from checker.runs import SymbolicRun
 from checker.symbolic import MOVED, PLACED, VIEWED, Symbolic
 from checker.terms import Op, Term, Terms, Truth, Value, support
@@ -171,6 +171,16 @@ class Subject:
                 if s.op is Op.SYMBOL and (s in plain or s.args[0].startswith(FIELD))
             }
         return found
+
+    @property
+    def forms(self) -> list[Term]:
+        """The fields, if operands may have several forms."""
+        values = self.operands.fields.values()
+        symbols = dict.fromkeys(
+            s for value in values for s in self.engines.terms.symbols(support(value))
+        )
+        found = [s for s in symbols if s.op is Op.SYMBOL and s.args[0].startswith(FIELD)]
+        return found if any(s.args[0].endswith(FORM) for s in found) else []
 
     def operand_supports(self) -> tuple[int, int]:
         """The supports of the instruction's fields, and of the guest's registers and flags."""
