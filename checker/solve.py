@@ -87,7 +87,7 @@ class Solver:
         self.calls += 1
         hard = self._uses_arrays(conditions)
         found: Verdict = Unknown("timeout")
-        if not hard or self._given_up < MOST_GIVEN_UP:
+        if not hard or part == WHOLE or self._given_up < MOST_GIVEN_UP:
             found = self._with_arrays(
                 conditions, self._timeout * (SOME if hard and part == WHOLE else part)
             )
