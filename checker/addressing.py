@@ -212,8 +212,9 @@ class Addressing(Symbolic):
         Where it is another's, what was stored is said in terms of the load's address: entries of one table
         that are found by equal indices are one entry.
         """
-        if self.entries is not None:
+        if self.entries is not None or self.marks is not None:
             address = self._here(address, {})
+        if self.entries is not None:
             if memory is self.entries.memory:
                 held = self.entries.at(address, size, self._now())
                 return super().load_cells(memory, address, size) if held is None else held
