@@ -214,10 +214,9 @@ class Addressing(Symbolic):
         """
         if self.entries is not None or self.marks is not None:
             address = self._here(address, {})
-        if self.entries is not None:
-            if memory is self.entries.memory:
-                held = self.entries.at(address, size, self._now())
-                return super().load_cells(memory, address, size) if held is None else held
+        if self.entries is not None and memory is self.entries.memory:
+            held = self.entries.at(address, size, self._now())
+            return super().load_cells(memory, address, size) if held is None else held
         if memory.op is Op.STORE and (size > 1 or self.entries is not None):
             below, start, value, length = memory.args
             width = self.memory.address_width

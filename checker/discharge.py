@@ -197,7 +197,7 @@ class _Asking:
         if support(retires) & combined.terms.indirect:
             return True
         plain = [a for a in assumed if not support(a) & combined.terms.indirect]
-        verdict = self._solve(combined, f"{name} retires", [retires, *plain])
+        verdict = self._solve(combined, f"{name} retires", [retires, *plain], likely=True)
         return not isinstance(verdict, Proved)
 
     # -- triples
@@ -361,8 +361,9 @@ class _Asking:
         return undecided or Proved()
 
     def _solve(
-        self, combined: Combined, name: str, conditions: list[Truth]
+        self, combined: Combined, name: str, conditions: list[Truth], likely: bool = False
     ) -> Proved | Refuted | Unknown:
+        """Whether all conditions can hold together; `likely` they can."""
         if any(condition is False for condition in conditions):
             return Proved()
         if name in self.skip:
@@ -370,7 +371,9 @@ class _Asking:
         self.announce(name)
         self.solved = True
         solver = Solver(combined.terms, combined.monitor.memory, self.timeout_ms)
-        return Proved() if solver.contradict(*conditions) else solver.solve(*conditions)
+        if not likely and solver.contradict(*conditions):
+            return Proved()
+        return solver.solve(*conditions)
 
     def _answer(
         self,

@@ -113,7 +113,7 @@ class Solver:
         self.calls += 1
         given = [self._truth(c) for c in without_contents(self._storage, conditions)]
         solver = z3.SolverFor("QF_BV")
-        found = self._decide(solver, given, self._timeout * SOME, lambda model: Assignment())
+        found = self._decide(solver, given, self._timeout * SOME * 3, lambda model: Assignment())
         self.seconds += perf_counter() - started
         self._keep(found, conditions)
         return isinstance(found, Proved)
