@@ -41,7 +41,7 @@ class End:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """Cells of `memory`, where `where` holds, are those of `was`; 0 if that is None."""
+    """Cells of `memory`, where `where` holds, are those of `was`; as filled if that is None."""
 
     memory: Term
     where: Callable[[Value], Truth]
@@ -330,8 +330,8 @@ class Combined:
         return outside
 
     def fill(self, stored: list[Stored]) -> None:
-        """The tables hold at the start what such calls stored, and 0 elsewhere."""
-        self._entries = Entries(self.monitor, self.memory, stored)
+        """The tables hold at the start what such calls stored, and elsewhere what they are filled with."""
+        self._entries = Entries(self.monitor, self.memory, stored, self.hosted.fill)
         self.monitor.entries = self.real.entries = self._entries
 
     def _ruled_out(self, excluded: Callable[[Truth], bool], given: Truth, condition: Truth) -> bool:
@@ -394,7 +394,9 @@ class Combined:
                 continue
             for number in range(cells):
                 cell = engine.binary(BinaryOp.ADD, address, number, width.address_width)
-                wanted = 0 if rule.was is None else engine.load_cells(rule.was, cell, 1)
+                wanted = (
+                    self.hosted.fill if rule.was is None else engine.load_cells(rule.was, cell, 1)
+                )
                 now = engine.load_cells(rule.memory, cell, 1)
                 same = engine.equal(now, wanted, width.cell_width)
                 yield engine.either(engine.negate(rule.where(cell)), same)

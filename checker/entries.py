@@ -1,6 +1,6 @@
-"""What tables in memory hold that some routines fill: each entry is 0, or one of theirs.
+"""What tables in memory hold that some routines fill: each entry is blank, or one of theirs.
 
-All stores of the routines are whole entries. So an entry that is not 0 is what one store of one
+All stores of the routines are whole entries. So an entry that is not blank is what one store of one
 call stored, whatever was called before and between; the call's arguments may be any that lead to the entry.
 """
 
@@ -30,10 +30,14 @@ class Stored:
 class Entries:
     """Entries at the start, by their addresses."""
 
-    def __init__(self, storage: Storage, memory: Term, stores: Sequence[Stored]) -> None:
+    def __init__(
+        self, storage: Storage, memory: Term, stores: Sequence[Stored], fill: int = 0
+    ) -> None:
+        """`fill`: what a cell holds where nothing was stored."""
         self.memory = memory
         self._storage = storage
         self.size = stores[0].size
+        self._blank = sum(fill << storage.memory.cell_width * n for n in range(self.size))
         self._stores = stores
         self._found: dict[Term, Value] = {}
 
@@ -65,7 +69,7 @@ class Entries:
             matched.append((renamed.truth(stored.condition), renamed.vector(stored.value)))
         if not matched:
             return None
-        held: Value = 0
+        held: Value = self._blank
         for number, (condition, value) in enumerate(matched):
             last = storage.terms.apply(f"last stored by {number}", 0, (width, address))
             held = storage.select(storage.both(last, condition), value, held, bits)

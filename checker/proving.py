@@ -133,7 +133,7 @@ class _Keys:
         self._machine = digest(version(), operands, *map(_machine, _isas(hosted)))
         self._common = digest(
             repr(sorted(hosted.homes.items())),
-            repr((hosted.real_modes, hosted.tables, hosted.page)),
+            repr((hosted.real_modes, hosted.tables, hosted.fill, hosted.page)),
         )
         self._invariants = Meanings(hosted.bare)
 

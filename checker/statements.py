@@ -35,6 +35,7 @@ class Hosted:
     homes: dict[str, str]
     real_modes: tuple[tuple[int, int], ...]  # by virtual mode
     tables: int = 0  # cells at `monitor.base` that are the monitor's
+    fill: int = 0  # what they hold at the start
     page: int = 1  # the placement is at multiples of so many cells
 
     def real_mode(self, virtual: int | None) -> int | None:
@@ -106,7 +107,7 @@ class Triple:
     """Where `assume` holds, the parts run one after the other without a trap, and then `show`.
 
     `mode`: the virtual machine's (None: any). All may name the parameters; `show` also the locals
-    that parts assigned, and it is read in the last state. `empty`: the monitor's tables hold 0 at
+    that parts assigned, and it is read in the last state. `empty`: the monitor's tables are filled as at
     the start. `ghosts`: elements of the proof only. `functions` stand in for the monitor's.
     `agree` says of a cell, `Local("cell")` of the region, whether a region that holds anything
     still holds there what the start did. `earlier`: the calls that filled the monitor's tables,

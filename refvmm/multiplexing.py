@@ -14,7 +14,7 @@ from refvmm.lockstep import Divergence, differences
 from refvmm.scenario import Event, Scenario
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
-from refvmm.vm_map import Placement, saved
+from refvmm.vm_map import Placement, fill_tables, saved
 from spec.encoding import Codec
 from spec.machine import Step
 from spec.outcome import Trapped
@@ -157,6 +157,7 @@ class Guests:
             for name, values in placed.arrays.items():
                 real.own_array(name)[:] = values
             real.cells.put(state.cells, placement.region_base, placement.region_size)
+            fill_tables(self.monitor, real, placement)
             self.bare[guest].restart(state)
             switch.running = guest
             switch.leave_world()

@@ -59,6 +59,7 @@ def hosted(monitor: Monitor) -> Hosted:
         homes(monitor),
         monitor.real_modes,
         monitor.configuration.monitor_size,
+        monitor.configuration.monitor_fill,
         monitor.configuration.page or 1,
     )
 

@@ -94,7 +94,16 @@ def saved(
     scalars["region.size"] = placement.region_size
     scalars["monitor.base"] = placement.monitor_base
     state.cells.put(bare.cells, placement.region_base, placement.region_size)
+    fill_tables(monitor, state, placement)
     return state
+
+
+def fill_tables(monitor: Monitor, state: MachineState, placement: Placement) -> None:
+    """Give the monitor's own memory the contents that it has at the start."""
+    fill = monitor.configuration.monitor_fill
+    if fill:
+        for number in range(monitor.configuration.monitor_size):
+            state.cells[placement.monitor_base + number] = fill
 
 
 def virtual_state(monitor: Monitor, state: MachineState, with_memory: bool = True) -> MachineState:

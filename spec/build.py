@@ -487,7 +487,7 @@ class Build(Transformer[Any, Any]):
         return syntax.PageSize(c[0], span=self._span(c))
 
     def monitor_cells(self, c: list[Any]) -> syntax.MonitorSize:
-        return syntax.MonitorSize(c[0], span=self._span(c))
+        return syntax.MonitorSize(c[0], c[1], span=self._span(c))
 
     def install(self, c: list[Any]) -> syntax.TableRoutine:
         return syntax.TableRoutine("install", c[0], c[1], span=self._span(c))

@@ -195,6 +195,7 @@ class Configurations:
             tables.remove,
             linked,
             tuple(homes.items()),
+            tables.monitor_fill,
             span=node.span,
         )
 

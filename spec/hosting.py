@@ -29,6 +29,7 @@ class Tables:
     monitor_size: int
     install: ir.Function | None
     remove: ir.Function | None
+    monitor_fill: int
 
 
 def pure(globals_: Globals, body: Body, value: Value, span: Span) -> ir.Expr:
@@ -165,12 +166,14 @@ class Hosting:
         """Pages, the monitor's memory, and the routines that keep shadow tables."""
         page: int | None = None
         monitor: int | None = None
+        fill = 0
         routines: dict[str, ir.Function] = {}
         for item in node.items:
             match item:
                 case syntax.PageSize(cells):
                     page = self._once("page", page, self._page(cells), item.span)
-                case syntax.MonitorSize(cells):
+                case syntax.MonitorSize(cells, filled):
+                    fill = 0 if filled is None else self._filled(filled)
                     monitor = self._once("monitor", monitor, self._cells(cells), item.span)
                 case syntax.TableRoutine(kind):
                     if kind in routines:
@@ -182,7 +185,7 @@ class Hosting:
             self._complete(node, {*routines, *(() if page is None else ("page",))})
         if monitor is not None and page is not None and monitor % page:
             raise reject("E0408", f"{monitor} cells are not whole pages of {page}", node.span)
-        return Tables(page, monitor or 0, routines.get("install"), routines.get("remove"))
+        return Tables(page, monitor or 0, routines.get("install"), routines.get("remove"), fill)
 
     def _complete(self, node: syntax.Virtualize, given: set[str]) -> None:
         for needed in ("page", "install", "remove"):
@@ -205,6 +208,13 @@ class Hosting:
         if not 1 <= cells <= most:
             raise reject("E0408", f"the memory has {most} cells, not {cells}", node.span)
         return cells
+
+    def _filled(self, node: syntax.Expr) -> int:
+        value = constants(self._globals).integer(node)
+        most = (1 << self._memory.cell_width) - 1
+        if not 0 <= value <= most:
+            raise reject("E0408", f"a cell holds 0 to {most}, not {value}", node.span)
+        return value
 
     def _page(self, node: syntax.Expr) -> int:
         cells = self._cells(node)

@@ -696,6 +696,7 @@ class Configuration:
     remove: Function | None = None
     linked: tuple[str, Expr] | None = None
     homes: tuple[tuple[str, str], ...] = ()
+    monitor_fill: int = 0  # what these cells hold at the start
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
     @property

@@ -556,7 +556,10 @@ class PageSize(_Node):
 
 @dataclass(frozen=True, slots=True)
 class MonitorSize(_Node):
+    """`fill` is what each cell holds at the start."""
+
     cells: Expr
+    fill: Expr | None
 
 
 @dataclass(frozen=True, slots=True)

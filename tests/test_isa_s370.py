@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from checker.check import check
+from refvmm.derive import derive
+from refvmm.lockstep import lockstep
+from refvmm.strategy import Strategy
+from refvmm.virtual_machine import VirtualMachine
+from refvmm.vm_map import Placement, place
 from spec.assembly import assemble
 from spec.encoding import Codec
 from spec.ir import Isa
@@ -175,6 +180,30 @@ def test_prefixing_exchanges_two_pages() -> None:
 
     assert bare.state.arrays["GR"][1] == 0x0102_0304
     assert bare.state.arrays["GR"][4] == 0x0506_0708
+
+
+def test_a_problem_program_runs_directly_through_tables_that_begin_invalid() -> None:
+    isa = described()
+    (classic,) = [c for c in isa.configurations if c.name == "classic"]
+    monitor = derive(isa, classic)
+    bare = machine(
+        {
+            0x100: "lpsw 520(0)",
+            0x208: ".long 0x00090000, 0x00001000",
+            0x1000: "la 1, 100(0,0)\n st 1, 2048(0,1)\n bct 1, 4(0,3)\n svc 0",
+        },
+        IA=0x100,
+    )
+    bare.state.scalars["E.size"] = 0x40_0000
+    bare.state.own_array("GR")[3] = 0x1000
+    host = place(monitor, bare.state, Placement(0x80_0000, 0x40_0000, 2048))
+    virtual = VirtualMachine([monitor], host, Codec(isa).decode, Strategy.TRAP_AND_EMULATE)
+
+    difference = lockstep(bare, virtual, 203)
+
+    assert difference is None
+    assert bare.pc == 0x4000
+    assert virtual.direct > 150
 
 
 def test_every_claim_holds(library_cache: Path) -> None:

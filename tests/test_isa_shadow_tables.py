@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refvmm.derive import derive
 from refvmm.hosting import obstacles
 from refvmm.strategy import Strategy
-from refvmm.vm_map import default_placement
+from refvmm.vm_map import Placement, default_placement, fill_tables
 from spec.concrete import ConcreteEngine
 from spec.ir import Access, Configuration, Function, Isa, TrapClass
 from spec.load import load
@@ -21,7 +21,7 @@ from spec.state import MachineState
 ISAS = Path(__file__).resolve().parent.parent / "isas"
 RISC_V = [(name, mode) for name in ("riscv/rv32", "riscv/rv64") for mode in ("msu", "su")]
 ARM = [("arm/armv7a", "classic"), ("aarch64/aarch64", "classic")]
-IN_MEMORY = [*RISC_V, ("tiny/sptbr", "classic"), *ARM]
+IN_MEMORY = [*RISC_V, ("tiny/sptbr", "classic"), *ARM, ("s370/s370", "classic")]
 HOSTS = [*IN_MEMORY, ("tiny/invlpg", "classic")]
 EXPRESSED = {
     "riscv/rv64": 39,
@@ -63,7 +63,9 @@ class Host:
             name: self.engine.value(self.state, value, self.places)
             for name, value in configuration.compose
         }
-        self.state.update({**dict(derive(isa, configuration).fixed), **composed})
+        monitor = derive(isa, configuration)
+        self.state.update({**dict(monitor.fixed), **composed})
+        fill_tables(monitor, self.state, Placement(half, half, page))
 
     @property
     def engine(self) -> ConcreteEngine:
@@ -137,6 +139,9 @@ def test_the_real_mode_reaches_what_is_installed_and_no_more(
     virtual = data.draw(st.sampled_from(neighbours))
     offset = data.draw(st.integers(0, real.page - 1))
     access = data.draw(st.sampled_from(Access))
+    if access is Access.FETCH:
+        unit = real.isa.fetch.unit_width // real.isa.memory.cell_width
+        offset -= offset % unit
 
     found = real.found(virtual * real.page + offset, access)
 

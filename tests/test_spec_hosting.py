@@ -80,6 +80,18 @@ def test_routines_have_the_widths_of_addresses_and_the_names_that_are_written(
     assert configuration.remove.parameters == (ir.Local("page", 16), ir.Local("number", 8))
 
 
+def test_the_monitors_memory_is_filled_as_the_configuration_says(tmp_path: Path) -> None:
+    _, plain = configured(tmp_path, ROUTINES)
+    _, filled = configured(tmp_path, ROUTINES.replace("monitor 512", "monitor 512 filled 0xFE"))
+
+    assert plain.monitor_fill == 0
+    assert (filled.monitor_size, filled.monitor_fill) == (512, 0xFE)
+
+
+def test_a_cell_is_not_filled_with_more_than_it_holds(tmp_path: Path) -> None:
+    assert codes(tmp_path, "", hosting("monitor 512 filled 256")) == ["E0408"]
+
+
 def test_a_configuration_without_tables_has_none(tmp_path: Path) -> None:
     _, configuration = configured(tmp_path, "")
 
