@@ -87,6 +87,8 @@ def _random_fields(
                     yield path, source.choice(values)[1]
                 elif parameter.name == "v" and width == 12 and source.random() < 0.7:
                     yield path, source.getrandbits(5)
+                elif parameter.name == "o" and width == 21 and source.random() < 0.7:
+                    yield path, 4 * source.randrange(-128, 128) & (1 << 21) - 1
                 else:
                     yield path, source.getrandbits(width)
             case OperandRef(operand, tags):
