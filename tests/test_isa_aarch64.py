@@ -343,5 +343,8 @@ def test_nv_changes_the_verdict_and_no_other_instruction(tmp_path: Path) -> None
     assert rows[0].keys() == rows[1].keys()
     for key in rows[0].keys() - mended:
         mine, theirs = rows[0][key], rows[1][key]
-        assert mine.traps == theirs.traps, key
-        assert {*mine.control_sensitive} <= {*theirs.control_sensitive}, key
+        assert (mine.traps, mine.control_sensitive, mine.behaviour_sensitive) == (
+            theirs.traps,
+            theirs.control_sensitive,
+            theirs.behaviour_sensitive,
+        ), key
