@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from checker.answers import Answer
@@ -19,8 +20,11 @@ from refvmm.derive import derive
 from refvmm.obligations import hosted, obligations
 from refvmm.strategy import Strategy
 from spec.load import load
+from tests.golden import agrees
 
 ROOT = Path(__file__).resolve().parent.parent
+
+SCHEMA = json.loads((ROOT / "docs" / "proof.schema.json").read_text(encoding="utf-8"))
 
 Popek = Callable[..., tuple[int, str, str]]
 
@@ -77,6 +81,34 @@ def test_the_json_names_every_obligation_and_assumption(popek: Popek) -> None:
     assert {o["group"] for o in document["obligations"]} == {"VC-R"}
     assert {o["answer"] for o in document["obligations"]} == {"proved"}
     assert document["assumptions"]
+
+
+def test_the_json_follows_its_schema_and_its_golden_file(popek: Popek, update_golden: bool) -> None:
+    _, text, _ = popek("prove", "pg74_jrst1", "--only", "VC-R", "--format", "json")
+
+    jsonschema.validate(json.loads(text), SCHEMA)
+    assert agrees("prove_pg74_jrst1.json", text, update_golden)
+
+
+def test_the_json_of_a_refuted_obligation_has_the_run_that_fails(popek: Popek) -> None:
+    status, text, _ = popek(
+        "prove",
+        "pg74_jrst1",
+        "--strategy",
+        "trap-and-emulate",
+        "--only",
+        "JRST 1",
+        "--format",
+        "json",
+    )
+
+    document = json.loads(text)
+    jsonschema.validate(document, SCHEMA)
+    assert status == ExitStatus.REFUTED
+    (refuted,) = [o for o in document["obligations"] if o["answer"] == "refuted"]
+    assert refuted["witness"]["assembly"].startswith("jrst1")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**document, "strategy": "hope"}, SCHEMA)
 
 
 def test_a_configuration_that_cannot_host_a_guest_is_bad_input(popek: Popek) -> None:
