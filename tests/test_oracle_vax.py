@@ -187,7 +187,8 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
     indexed immediate and written immediate operands, which the architecture leaves open. A kernel
     stack that is not valid shows the PSL of the exception that did not succeed. The interval clock and the time of day are its own. A privileged instruction
     looks at its operands first, so those may trap. Instructions on queues check all that they will
-    write before they read; CASE sets the condition codes before it looks into its table.
+    write before they read, and EDIV whether it can write the remainder before the quotient; CASE
+    sets the condition codes before it looks into its table.
     The address of a stack that CHM finds out of reach is that of its last byte there, as is that of
     a quadword. SIMH 3.8 keeps the two high bits of physical addresses, takes ASTLVL with all its bits
     and SIRR as a signed number. Its PROBEW marks a valid page as modified, which the architecture
@@ -219,7 +220,7 @@ def lacks(machine: Described, case: Case, expected: Expectation) -> Mapping[str,
             return {MODIFIED: 1}
         case "CHMK" | "CHME" | "CHMS" | "CHMU" if expected.cause in MEMORY_FAULTS:
             return None
-        case "MOVQ" | "CLRQ" | "ASHQ" | "EMUL" if expected.cause in MEMORY_FAULTS:
+        case "MOVQ" | "CLRQ" | "ASHQ" | "EMUL" | "EDIV" if expected.cause in MEMORY_FAULTS:
             return None
         case "INSQUE" | "REMQUE" | "CASEB" | "CASEW" | "CASEL" if expected.cause in MEMORY_FAULTS:
             return None
