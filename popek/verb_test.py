@@ -264,9 +264,9 @@ class _Testing:
                     return ExitStatus.REFUTED
                 progress.show(number, examples, "pairs of programs")
         self.document |= {"pairs": examples, "failure": None}
-        several = "pairs" if self.guests == 2 else f"times {self.guests}"
+        several = "pairs of" if self.guests == 2 else f"times {self.guests}"
         timer = "" if guests.alarm is None else "; the monitor's timer could always fire"
-        self._say(f"  {examples} {several} of guests: none differs from its bare machine{timer}")
+        self._say(f"  {examples} {several} guests: none differs from its bare machine{timer}")
         return ExitStatus.HOLDS
 
     def _replay_guests(self, guests: Guests, tried: Joint) -> ExitStatus:
