@@ -7,8 +7,9 @@ from typing import assert_never, cast
 
 from checker.answers import Answer
 from checker.assignment import Evaluation
-from checker.combined import Combined, End, outcome_failures
+from checker.combined import Combined, End
 from checker.invariants import check_invariants
+from checker.outcomes import outcome_failures
 from checker.proof import Counterexample, Discharged, Group
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.statements import (
