@@ -377,3 +377,21 @@ def test_the_shadow_tables_of_rv32_have_no_obligation_open() -> None:
     answers = [d for _, d in proved(derived("riscv/rv32"), DIRECT)]
 
     assert {d.answer for d in answers} == {Answer.YES}
+
+
+def test_tables_of_three_levels_are_proved() -> None:
+    asked = (
+        "other pages do not reach a page, read of 8",
+        "a removed page is not reached after it was installed, read of 8",
+        "section 6 follows from the slot, read of 8",
+        "translation depends on noted pages alone, read",
+    )
+
+    answers = [
+        d.answer
+        for _, d in proved(
+            derived("riscv/rv64"), DIRECT, lambda s: getattr(s, "name", "").startswith(asked)
+        )
+    ]
+
+    assert answers == [Answer.YES] * 4
