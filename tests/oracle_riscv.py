@@ -1,6 +1,7 @@
 """What the RISC-V oracle tests exchange: cases, snapshots of the state, our machine's answer.
 
-A snapshot names registers as the manual does: `pc`, `priv`, `x1` to `x31` and CSRs by their names.
+A snapshot names registers as the manual does: `pc`, `priv`, `x1` to `x31` and CSRs by their names;
+with the hypervisor extension `virt` too, which is V.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +26,11 @@ DATA_PAGES = (RAM + 0x2_0000, RAM + 0x2_1000)
 ROOT_TABLE = RAM + 0x3_0000
 MIDDLE_TABLES = (RAM + 0x3_3000, RAM + 0x3_4000)
 LEAF_TABLES = (RAM + 0x3_1000, RAM + 0x3_2000)
+VIRTUAL_ROOT = RAM + 0x3_8000  # the first stage's tables
+VIRTUAL_MIDDLES = (RAM + 0x3_9000, RAM + 0x3_A000)
+VIRTUAL_LEAVES = (RAM + 0x3_B000, RAM + 0x3_C000)
+GUEST_ROOT = RAM + 0x4_0000  # the second stage's, four pages
+GUEST_MIDDLE, GUEST_LEAF = RAM + 0x4_4000, RAM + 0x4_5000
 PAGE_BYTES = 0x1000
 STIP, STCE = 1 << 5, 1 << 63
 NOW = 1 << 20  # what the timer of our machine reads
@@ -133,7 +139,8 @@ class Ours:
         return outcome.accesses
 
     def _elements(self, before: Mapping[str, int]) -> dict[str, int]:
-        elements: dict[str, int] = {"PC": before["pc"], "priv": before["priv"]}
+        mode = before["priv"] | (not before["virt"]) << 2 if "virt" in before else before["priv"]
+        elements: dict[str, int] = {"PC": before["pc"], "priv": mode}
         for index in range(1, 32):
             elements[f"x[{index}]"] = before[f"x{index}"]
         for csr, fields in self.target.layout.items():
@@ -142,7 +149,10 @@ class Ours:
         return elements
 
     def _snapshot(self, state: MachineState) -> Snapshot:
-        snapshot = {"pc": state.scalars["PC"], "priv": state.scalars["priv"]}
+        mode = state.scalars["priv"]
+        snapshot = {"pc": state.scalars["PC"], "priv": mode & 3}
+        if self.target.has_hypervisor:
+            snapshot["virt"] = 1 - (mode >> 2)
         for index in range(1, 32):
             snapshot[f"x{index}"] = state.arrays["x"][index]
         for csr, fields in self.target.layout.items():
@@ -151,9 +161,11 @@ class Ours:
             number = csr.removeprefix("pmpaddr")
             configuration = entry(snapshot, int(number)) if number.isdecimal() else 0
             snapshot[csr] = self.target.reads(csr, snapshot[csr], configuration)
-        if snapshot["menvcfg"] & STCE:
+        if snapshot["menvcfg"] & STCE and "stimecmp" in snapshot:
             snapshot["mip"] &= ~STIP
             snapshot["mip"] |= STIP if snapshot["stimecmp"] <= NOW else 0
+        if self.target.has_hypervisor:
+            snapshot["henvcfg"] &= ~STCE | snapshot["menvcfg"]
         return snapshot
 
 
@@ -213,7 +225,11 @@ def _within(accesses: Accesses) -> bool:
     return _inside(reads, _READABLE_PAGES) and _inside(writes, WATCHED_PAGES)
 
 
-_READABLE_PAGES = (*WATCHED_PAGES, ROOT_TABLE, *MIDDLE_TABLES, *LEAF_TABLES)
+_READABLE_PAGES = (
+    *WATCHED_PAGES, ROOT_TABLE, *MIDDLE_TABLES, *LEAF_TABLES, VIRTUAL_ROOT, *VIRTUAL_MIDDLES,
+    *VIRTUAL_LEAVES, *range(GUEST_ROOT, GUEST_ROOT + 4 * PAGE_BYTES, PAGE_BYTES), GUEST_MIDDLE,
+    GUEST_LEAF,
+)  # fmt: skip
 
 
 def _inside(accesses: list[tuple[int, int]], pages: tuple[int, ...]) -> bool:

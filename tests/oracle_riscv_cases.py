@@ -1,6 +1,7 @@
 """Random cases for the RISC-V oracles: instructions, states near every edge, page tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 
 from spec.encoding import Codec
@@ -8,12 +9,18 @@ from spec.ir import Field, FieldType, Instruction, Isa, Run
 from tests.oracle_riscv import (
     CODE_PAGE,
     DATA_PAGES,
+    GUEST_LEAF,
+    GUEST_MIDDLE,
+    GUEST_ROOT,
     LEAF_TABLES,
     MIDDLE_TABLES,
     PAGE_BYTES,
     RAM,
     RAM_BYTES,
     ROOT_TABLE,
+    VIRTUAL_LEAVES,
+    VIRTUAL_MIDDLES,
+    VIRTUAL_ROOT,
     Case,
 )
 from tests.oracle_riscv_target import PROTECTED, RV32, Target
@@ -37,7 +44,9 @@ _OFFSETS = {
 _OPCODES = {32: _COMMON_OPCODES, 64: (*_COMMON_OPCODES, 0x1B, 0x3B)}
 _EXCEPTIONS = 0xB3FF
 _INTERRUPTS = 0xAAA
-_SUPERVISOR_INTERRUPTS = 0x222
+_SUPERVISOR_INTERRUPTS, _VS_INTERRUPTS = 0x222, 0x444
+_H_EXCEPTIONS, _GUEST_EXCEPTIONS = 0xF0_0400, 0xB1FF
+_H_STATUS_BITS, _VS_STATUS_BITS = (6, 7, 8, 9, 20, 21, 22), (1, 5, 8, 18, 19)
 
 V, R, W, X, USER, G, A, D = (1 << bit for bit in range(8))
 
@@ -54,7 +63,11 @@ class Cases:
         system = [by_name[n] for n in ("MRET", "SRET", "WFI", "ECALL", "EBREAK", "SFENCE.VMA")]
         memory = [i for i in isa.instructions if i.assembly.endswith("({rs1})")]
         divide = [by_name[n] for n in ("DIV", "DIVU", "REM", "REMU", "MULH", "MULHSU")]
-        more = (isa.instructions,) if target is not RV32 else ()
+        more = [isa.instructions] if target is not RV32 else []
+        if target.has_hypervisor:
+            system += [by_name["HFENCE.VVMA"], by_name["HFENCE.GVMA"]]
+            guest = [i for i in isa.instructions if i.name.startswith(("HLV", "HSV"))]
+            more += [guest, [*guest, *system], csr, memory]
         self._kinds = (isa.instructions, csr, csr, system, memory, memory, divide, *more)
         self.pairs = (("LR.W", "SC.W"), ("LR.D", "SC.D"))[: target.xlen // 32]
         types = {p.name: p.type for i in csr for p in i.parameters}
@@ -107,6 +120,19 @@ def _member(random: Random, run: Run) -> int:
     return random.randint(run.first, last)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Where tables of Sv39 lie, and where they take pages to lie."""
+
+    root: int
+    middles: tuple[int, ...]
+    leaves: tuple[int, ...]
+    place: Callable[[int], int]
+
+
+_HOST = _Tables(ROOT_TABLE, MIDDLE_TABLES, LEAF_TABLES, lambda page: page)
+
+
 class _Draw:
     """One case in the making."""
 
@@ -130,11 +156,18 @@ class _Draw:
         random = self.random
         self.instruction = self.cases.instruction(random)
         before = {"priv": self.mode(), **self.control()}
+        if self.cases.target is not RV32:
+            before |= self.timer()
         if self.cases.target.has_protection:
-            before |= self.timer() | self.protection()
+            before |= self.protection()
         if before["priv"] == 3 and self.chance(0.4):
             before["mstatus"] |= _MPRV
         code, data = self.addresses(before)
+        if self.cases.target.has_hypervisor:
+            before |= self.hypervisor(before)
+            code, data = self.guest_addresses(before, code, data)
+            if self.chance(0.01):
+                code |= 1 << 60  # no physical address
         offset = random.choice((0, 0x100, 0xFFC, random.randrange(0, PAGE_BYTES, 4)))
         before["pc"] = code + offset
         for index in range(1, 32):
@@ -145,7 +178,7 @@ class _Draw:
     def mode(self) -> int:
         """The mode; mostly one that may access the CSR, if the instruction names one."""
         mode = self.random.choice((0, 0, 1, 1, 3, 3))
-        least = self.instruction[1].get("csr", 0) >> 8 & 3
+        least = (0, 1, 1, 3)[self.instruction[1].get("csr", 0) >> 8 & 3]
         return max(mode, least) if self.chance(0.6) else mode
 
     def control(self) -> dict[str, int]:
@@ -180,7 +213,7 @@ class _Draw:
 
     def timer(self) -> dict[str, int]:
         """With Sstc enabled, a comparison whose result is known whatever the time."""
-        enabled = self.chance(0.3)
+        enabled = not self.cases.target.has_hypervisor and self.chance(0.3)
         known = self.random.choice((0, self.ones))
         return {"menvcfg": enabled << 63, "stimecmp": known if enabled else self.word()}
 
@@ -237,7 +270,7 @@ class _Draw:
                 virtual_code, virtual_data = self.tables(before["priv"])
             else:
                 before["satp"] = 8 << 60 | self.random.getrandbits(16) << 44 | ROOT_TABLE >> 12
-                virtual_code, virtual_data = self.long_tables(before["priv"])
+                virtual_code, virtual_data = self.long_tables(before["priv"], _HOST)
             # In M mode only data accesses under MPRV are translated.
             data = virtual_data + (data if self.chance(0.3) else [])
             code = CODE_PAGE if before["priv"] == 3 else virtual_code
@@ -267,40 +300,131 @@ class _Draw:
                 pages.append(index << 22 | page - RAM)
         return pages[0], pages[1:]
 
-    def long_tables(self, mode: int) -> tuple[int, list[int]]:
-        """A page table of Sv39; the virtual addresses of the code page and of the data pages."""
+    def long_tables(self, mode: int, tables: _Tables) -> tuple[int, list[int]]:
+        """Tables of Sv39; the virtual addresses of the code page and of the data pages."""
         random = self.random
+        place = tables.place
         user = USER if mode == 0 or (mode == 3 and self.chance(0.5)) else 0
         roots = random.sample((0, 1, 2, 0xFF, 0x100, 0x1FF, random.randrange(512)), 3)
         middles = random.sample((0, 1, 0x100, 0x1FF, random.randrange(512)), 2)
-        for index, table in zip(roots, MIDDLE_TABLES, strict=False):
-            self.pointer(ROOT_TABLE + 8 * index, table)
-            for middle, leaves in zip(middles, LEAF_TABLES, strict=True):
-                self.pointer(table + 8 * middle, leaves)
+        for index, table in zip(roots, tables.middles, strict=False):
+            self.pointer(tables.root + 8 * index, place(table))
+            for middle, leaves in zip(middles, tables.leaves, strict=True):
+                self.pointer(table + 8 * middle, place(leaves))
         pages = []
         for page, rights in ((CODE_PAGE, X), (DATA_PAGES[0], 0), (DATA_PAGES[1], 0)):
             root, level = random.choice(roots[:2]), random.choice((0, 0, 0, 1, 2))
             flags = self.flags(rights, user)
             if level == 0:
-                place = random.randrange(2)
+                which = random.randrange(2)
                 entry = random.choice((0, 1, 0x1FF, random.randrange(512)))
-                self.double(LEAF_TABLES[place] + 8 * entry, (page >> 12) << 10 | flags)
-                address = root << 30 | middles[place] << 21 | entry << 12
+                self.double(tables.leaves[which] + 8 * entry, (place(page) >> 12) << 10 | flags)
+                address = root << 30 | middles[which] << 21 | entry << 12
             elif level == 1:
                 free = next(n for n in range(2, 512) if n not in middles)
                 odd = random.choice((1, 0x100)) << 10 if self.chance(0.05) else 0
-                table = MIDDLE_TABLES[roots.index(root)]
-                self.double(table + 8 * free, (RAM >> 12) << 10 | odd | flags)
+                table = tables.middles[roots.index(root)]
+                self.double(table + 8 * free, (place(RAM) >> 12) << 10 | odd | flags)
                 address = root << 30 | free << 21 | page - RAM
             else:
                 root = roots[2]
                 odd = random.choice((1, 0x200, 0x20000)) << 10 if self.chance(0.05) else 0
-                self.double(ROOT_TABLE + 8 * root, (RAM >> 12) << 10 | odd | flags)
-                address = root << 30 | page - RAM
+                base = place(RAM) & ~((1 << 30) - 1)
+                self.double(tables.root + 8 * root, (base >> 12) << 10 | odd | flags)
+                address = root << 30 | place(RAM) - base | page - RAM
             if address >> 38:
                 address |= self.ones & ~((1 << 39) - 1)
             pages.append(address ^ (random.choice((1 << 39, 1 << 63)) if self.chance(0.03) else 0))
         return pages[0], pages[1:]
+
+    def hypervisor(self, before: Mapping[str, int]) -> dict[str, int]:
+        """V, and what the hypervisor extension adds to the CSRs but vsatp and hgatp."""
+        random = self.random
+        virtual = before["priv"] != 3 and self.chance(0.6)
+        injected = self.bits(_VS_INTERRUPTS) if self.chance(0.5) else 0
+        status = sum(1 << bit for bit in _H_STATUS_BITS if self.chance(0.4))
+        previous = random.choice((0, 1)) << 39 | random.choice((0, 1)) << 38
+        return {
+            "virt": int(virtual),
+            "mstatus": before["mstatus"] | previous,
+            "medeleg": before["medeleg"] | self.bits(_H_EXCEPTIONS),
+            "mie": before["mie"] | (self.bits(_VS_INTERRUPTS) if self.chance(0.4) else 0),
+            "mip": before["mip"] | injected,
+            "hvip": injected,
+            "hstatus": status,
+            "hedeleg": self.bits(_GUEST_EXCEPTIONS),
+            "hideleg": self.bits(_VS_INTERRUPTS),
+            "hcounteren": self.bits(7),
+            "henvcfg": 0,
+            "htimedelta": self.word(),
+            "htval": self.word(),
+            "htinst": 0,
+            "mtval2": self.word(),
+            "mtinst": 0,
+            "vsstatus": sum(1 << bit for bit in _VS_STATUS_BITS if self.chance(0.4)),
+            "vstvec": self.word() & ~2,
+            "vsscratch": self.word(),
+            "vsepc": self.word() & ~3,
+            "vscause": self.word(),
+            "vstval": self.word(),
+            "vsatp": random.getrandbits(60),
+            "hgatp": random.getrandbits(58) & ~3,
+        }
+
+    def guest_addresses(
+        self, before: dict[str, int], code: int, data: list[int]
+    ) -> tuple[int, list[int]]:
+        """Where the pages are as VS or VU mode sees them, if that matters."""
+        virtual = before["virt"] == 1
+        through = self.instruction[0].name.startswith(("HLV", "HSV"))
+        previous = before["mstatus"] & _MPRV and before["mstatus"] >> 39 & 1
+        if not (virtual or through or previous):
+            return code, data
+        mode = before["priv"] if virtual else before["hstatus"] >> 8 & 1
+        if previous and not through:
+            mode = 0 if before["mstatus"] >> 11 & 3 == 0 else 1
+        place = self.second_stage(before)
+        guest_code, guest_data = place(CODE_PAGE), [place(page) for page in DATA_PAGES]
+        if self.chance(0.6):
+            asid = self.random.getrandbits(16)
+            before["vsatp"] = 8 << 60 | asid << 44 | place(VIRTUAL_ROOT) >> 12
+            tables = _Tables(VIRTUAL_ROOT, VIRTUAL_MIDDLES, VIRTUAL_LEAVES, place)
+            guest_code, guest_data = self.long_tables(mode, tables)
+        if virtual:
+            return guest_code, guest_data
+        if self.instruction[0].name.startswith("HLVX") and self.chance(0.8):
+            return code, [guest_code]
+        return code, guest_data + (data if self.chance(0.2) else [])
+
+    def second_stage(self, before: dict[str, int]) -> Callable[[int], int]:
+        """Where each page is in guest physical memory: tables of Sv39x4, or none."""
+        random = self.random
+        if self.chance(0.3):
+            return lambda page: page
+        vmid = random.getrandbits(14)
+        before["hgatp"] = 8 << 60 | vmid << 44 | GUEST_ROOT >> 12
+        root = random.choice((0, 1, 2, 0x1FF, 0x200, 0x7FF, random.randrange(2048)))
+        middle, level = random.choice((0, 1, 0x1FF, random.randrange(512))), random.randrange(3)
+        good = V | R | W | X | USER | A | D
+        flags = good ^ (1 << random.randrange(8) if self.chance(0.1) else 0)
+        odd = random.choice((1, 0x100)) << 10 if self.chance(0.03) else 0
+        if level == 2:
+            self.double(GUEST_ROOT + 8 * root, (RAM >> 12) << 10 | odd | flags)
+            return lambda page: root << 30 | page - RAM
+        self.pointer(GUEST_ROOT + 8 * root, GUEST_MIDDLE)
+        if level == 1:
+            self.double(GUEST_MIDDLE + 8 * middle, (RAM >> 12) << 10 | odd | flags)
+            return lambda page: root << 30 | middle << 21 | page - RAM
+        self.pointer(GUEST_MIDDLE + 8 * middle, GUEST_LEAF)
+        pages = (CODE_PAGE, *DATA_PAGES, VIRTUAL_ROOT, *VIRTUAL_MIDDLES, *VIRTUAL_LEAVES)
+        entries = dict(zip(pages, random.sample(range(1, 512), len(pages)), strict=True))
+        for page, entry in entries.items():
+            flags = good
+            for bit in (V, R, W, X, USER, A, D):
+                if self.chance(0.015):
+                    flags ^= bit
+            self.double(GUEST_LEAF + 8 * entry, (page >> 12) << 10 | flags)
+        return lambda page: root << 30 | middle << 21 | entries.get(page, 0) << 12
 
     def pointer(self, address: int, table: int) -> None:
         """An entry that points to a table, seldom with bits that it must not have."""
