@@ -14,7 +14,9 @@ _COUNTERS = frozenset((0xB00, 0xB02, 0xB80, 0xB82, 0xC00, 0xC01, 0xC02, 0xC80, 0
 _IDENTITY = frozenset((0x301, *range(0xF11, 0xF16)))
 _ALL = 0xFFFF_FFFF_FFFF_FFFF
 _HPM = 0xFFFF_FFF8
-_MENVCFG, _MSECCFG = 0x30A, 0x747
+_MENVCFG, _HENVCFG, _MSECCFG = 0x30A, 0x60A, 0x747
+_TIMERS = (0x14D, 0x24D)
+_SGEI, _MISA, _VSATP = 1 << 12, 0x301, 0x280
 _FAR_FUTURE = 1 << 48
 _PMPCFG, _PMPADDR = (0x3A0, 0x3A2), range(0x3B0, 0x3C0)
 _PROTECTION = {
@@ -103,15 +105,42 @@ DIFFERENCES = (
         lambda context: _of_rd(context, _IDENTITY),
     ),
     Difference(
+        "both",
+        "with the hypervisor extension the oracles run without Sstc",
+        lambda c: (
+            {}
+            if "hstatus" not in c.before
+            else None
+            if c.csr in _TIMERS
+            else {"menvcfg": 1 << 63, "henvcfg": 1 << 63, "mip": 3 << 5}
+            if c.csr in (_MENVCFG, _HENVCFG)
+            else {}
+        ),
+    ),
+    Difference(
+        "both",
+        "SGEI is delegated, and SGEIE can be set, though no guest external interrupt can come; both "
+        "are asked for if one can (Vol. II, 8.2.3, 8.4.2)",
+        lambda c: (
+            {"mideleg": _SGEI, "mie": _SGEI}
+            | ({f"x{c.step.operands['rd']}": _SGEI} if c.csr in (0x303, 0x304, 0x604) else {})
+        ),
+    ),
+    Difference(
+        "both",
+        "registers of PMP need not be there if it has no entries; here they read 0 (Vol. II, 3.7.1)",
+        _all_if(lambda c: "hstatus" in c.before and c.csr in range(0x3A0, 0x3F0)),
+    ),
+    Difference(
         "spike",
         "FS may be writable without F when there is S mode, and SD follows it (Vol. II, 3.1.6.6)",
-        _always(mstatus=0x8000_0000_8000_6000),
+        _always(mstatus=0x8000_0000_8000_6000, vsstatus=0x8000_0000_0000_6000),
     ),
     Difference(
         "spike",
         "the bits of hardware performance counters in mcounteren, scounteren and mcountinhibit can "
         "be set with Zihpm, as they may (Vol. II, 3.1.11)",
-        _always(mcounteren=_HPM, scounteren=_HPM, mcountinhibit=_HPM),
+        _always(mcounteren=_HPM, scounteren=_HPM, hcounteren=_HPM, mcountinhibit=_HPM),
     ),
     Difference(
         "spike",
@@ -132,12 +161,27 @@ DIFFERENCES = (
     Difference(
         "spike",
         "Spike keeps FIOM at 0 (Vol. II, 3.1.18 allows that only without paging); nothing shows it",
-        _always(menvcfg=1, senvcfg=1),
+        _always(menvcfg=1, senvcfg=1, henvcfg=1),
+    ),
+    Difference(
+        "spike",
+        "misa may be written, which switches off what the hypervisor extension adds (Vol. II, 3.1.1)",
+        _all_if(lambda c: "hstatus" in c.before and c.csr == _MISA),
     ),
     Difference(
         "spike",
         "medeleg has bits for causes 18 and 19, newer than the version described",
-        _always(medeleg=0xC_0000),
+        _always(medeleg=0xC_0000, hedeleg=0xC_0000),
+    ),
+    Difference(
+        "spike",
+        "a write of vsatp with a mode that is not there may be ignored, as here, or change the other "
+        "fields (Vol. II, 8.2.18)",
+        lambda c: (
+            {"vsatp": _ALL >> 4}
+            if c.csr == _VSATP and c.step.after["vsatp"] == c.before["vsatp"]
+            else {}
+        ),
     ),
     Difference(
         "qemu",

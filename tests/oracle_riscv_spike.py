@@ -2,7 +2,8 @@
 
 Spike runs in a process of its own, since its assertions end the process. Registers are written
 directly; what the bindings cannot write is reached by executing instructions of the harness page:
-the privilege mode by MRET and an interrupt, memory by LR and SC, the timer by SW.
+the privilege mode by MRET and an interrupt, memory by LR and SC, the timer by SW. While V is 1, the
+numbers of supervisor CSRs name those of VS mode: HS mode's are written before and read afterwards.
 """
 
 import multiprocessing
@@ -27,11 +28,12 @@ from tests.oracle_riscv import (
     Snapshot,
     background_word,
 )
-from tests.oracle_riscv_target import GRAIN, RV32, RV64, Target
+from tests.oracle_riscv_target import GRAIN, RV32, RV64, RV64H, Target
 
 ISA = {
     "rv32": "rv32ima_zicsr_zifencei_zicntr_svade",
     "rv64": "rv64ima_zicsr_zifencei_zicntr_zihpm_svade_sstc",
+    "rv64h": "rv64imah_zicsr_zifencei_zicntr_zihpm_svade",
 }
 ANSWER_SECONDS = 60.0
 
@@ -40,7 +42,11 @@ _HARNESS = {HARNESS_PAGE + 4 * i: w for i, w in enumerate((_MRET, _FENCE_I, _SW_
 _AT_MRET, _AT_FENCE_I, _AT_SW = _HARNESS
 _CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
 _MISA = 0x301
-_EXTENSIONS = {"rv32": 0x4014_1101, "rv64": 0x8000_0000_0014_1101}
+_EXTENSIONS = {
+    "rv32": 0x4014_1101, "rv64": 0x8000_0000_0014_1101, "rv64h": 0x8000_0000_0014_1181,
+}  # fmt: skip
+_MPV = 1 << 39
+_SUBSTITUTED = ("stvec", "sscratch", "sepc", "scause", "stval", "satp")
 _LOCKS = 0x8080_8080_8080_8080
 _WORD = 0xFFFF_FFFF
 
@@ -91,7 +97,8 @@ class Spike:
 
 
 def _serve(connection: Connection, name: str) -> None:
-    hart = _Hart(RV32 if name == "rv32" else RV64)
+    (target,) = [target for target in (RV32, RV64, RV64H) if target.name == name]
+    hart = _Hart(target)
     connection.send(None)
     while True:
         for before, memory, steps in connection.recv():
@@ -111,9 +118,9 @@ class _Hart:
             "args": ["none"],
         }
         self._sim = sim.sim_t(**made)
-        if target.has_protection:
+        if target is not RV32:
             with tempfile.TemporaryDirectory() as folder:
-                tree = _with_grain(self._sim.get_dts(), Path(folder))
+                tree = _with_grain(self._sim.get_dts(), Path(folder), target)
                 self._sim = sim.sim_t(**made, dtb_file=str(tree))
         self._hart = self._sim.get_core(0)
         self._state, self._mmu = self._hart.state, self._hart.mmu
@@ -137,26 +144,39 @@ class _Hart:
             self._put(address, word)
         self._signals(before["mip"])
         self._step_at(_AT_FENCE_I)
-        self._go_to(before["priv"])
-        for name, number in self._target.csr_numbers.items():
-            self._hart.put_csr(number, before[name])
+        self._go_to(before)
         for index in range(1, 32):
             self._state.XPR.write(index, self._register(before[f"x{index}"]))
         self._state.pc = self._register(before["pc"])
         snapshots = []
         for _ in range(steps):
             self._hart.step(1)
-            snapshots.append(self._snapshot())
-        return snapshots, self._changes(memory)
+            snapshots.append(self._snapshot(before))
+        virtual = self._state.v
+        changed = self._changes(memory)
+        if virtual:
+            snapshots[-1] |= {name: self._csr(name) for name in _SUBSTITUTED}
+        return snapshots, changed
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, before: dict[str, int]) -> Snapshot:
+        """What can be read now; while V is 1, HS mode's CSRs are what they were."""
         ones = self._target.ones
         snapshot = {"pc": self._state.pc & ones, "priv": self._state.prv}
+        if self._target.has_hypervisor:
+            snapshot["virt"] = int(self._state.v)
         for index in range(1, 32):
             snapshot[f"x{index}"] = self._state.XPR[index] & ones
-        for name, number in self._target.csr_numbers.items():
-            snapshot[name] = self._hart.get_csr(number) & ones
+        for name in self._target.csr_numbers:
+            hidden = self._state.v and name in _SUBSTITUTED
+            snapshot[name] = before[name] if hidden else self._csr(name)
         return snapshot
+
+    def _csr(self, name: str) -> int:
+        value: int = self._hart.get_csr(self._target.csr_numbers[name])
+        return value & self._target.ones
+
+    def _put_csr(self, name: str, value: int) -> None:
+        self._hart.put_csr(self._target.csr_numbers[name], value)
 
     def _changes(self, memory: dict[int, int]) -> dict[int, int]:
         """What the case changed; puts the background back."""
@@ -190,11 +210,18 @@ class _Hart:
         self._hart.put_csr(self._target.csr_numbers["mstatus"], 0)
         self._hart.put_csr(self._target.csr_numbers["mie"], 0)
 
-    def _go_to(self, mode: int) -> None:
-        self._hart.put_csr(self._target.csr_numbers["mstatus"], mode << 11)
-        self._hart.put_csr(self._target.csr_numbers["mepc"], CODE_PAGE)
+    def _go_to(self, before: dict[str, int]) -> None:
+        """Into the mode, with every CSR as it was before."""
+        mode, virtual = before["priv"], before.get("virt", 0)
+        for name in self._target.csr_numbers:
+            self._put_csr(name, before[name] if name not in ("mie", "mstatus") else 0)
+        self._put_csr("mstatus", mode << 11 | _MPV * virtual)
+        self._put_csr("mepc", CODE_PAGE)
         self._step_at(_AT_MRET)
-        assert self._state.prv == mode
+        assert self._state.prv == mode and self._state.v == bool(virtual)
+        for name in self._target.csr_numbers:
+            if not (virtual and name in _SUBSTITUTED):
+                self._put_csr(name, before[name])
 
     def _signals(self, pending: int) -> None:
         self._store(_CLINT_MSIP, pending >> 3 & 1)
@@ -227,9 +254,12 @@ class _Hart:
         self._hart.step(1)
 
 
-def _with_grain(source: str, folder: Path) -> Path:
-    """The device tree with a coarser grain of PMP, and Sv39 only, compiled."""
-    for name, value in (("riscv,pmpgranularity", f"<{GRAIN:#x}>"), ("mmu-type", '"riscv,sv39"')):
+def _with_grain(source: str, folder: Path, target: Target) -> Path:
+    """The device tree with a coarser grain of PMP, or without entries, and Sv39 only, compiled."""
+    properties = {"riscv,pmpgranularity": f"<{GRAIN:#x}>", "mmu-type": '"riscv,sv39"'}
+    if not target.has_protection:
+        properties["riscv,pmpregions"] = "<0>"
+    for name, value in properties.items():
         source, count = re.subn(f"{name} = [^;]*;", f"{name} = {value};", source)
         assert count == 1, name
     tree = folder / "tree.dtb"

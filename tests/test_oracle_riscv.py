@@ -1,5 +1,8 @@
 """The descriptions of RV32 and RV64 agree with Spike and QEMU, on random instructions and states.
 
+That of RV64 with the hypervisor extension agrees with Spike, the loads and stores that reach into virtual
+machines included.
+
 A case is one instruction (or a short LR/SC sequence) in a random state of U, S or M mode, half of
 the time with paging. Registers, pc, mode, every CSR that the description has and the memory that
 cases use are compared. `oracle_riscv_differences` lists what may differ, and why.
@@ -21,11 +24,14 @@ from tests.oracle_riscv_cases import Cases
 from tests.oracle_riscv_differences import Context, allowed, differing
 from tests.oracle_riscv_qemu import PROGRAMS, Qemu, prepared
 from tests.oracle_riscv_spike import Answer, Spike
-from tests.oracle_riscv_target import RV32, RV64, Target
+from tests.oracle_riscv_target import RV32, RV64, RV64H, Target
 
-FOLDER = Path(__file__).resolve().parent.parent / "isas" / "riscv"
-SAMPLE_SPIKE, SAMPLE_QEMU, BATCH = {"rv32": 2500, "rv64": 1000}, {"rv32": 1500, "rv64": 500}, 250
-COVERING = {"rv32": 2500, "rv64": 3000}  # cases in which all that there is happens
+TESTS = Path(__file__).resolve().parent
+FOLDER = TESTS.parent / "isas" / "riscv"
+SAMPLE_SPIKE = {"rv32": 2500, "rv64": 1000, "rv64h": 1000}
+SAMPLE_QEMU = {"rv32": 1500, "rv64": 500}
+BATCH = 250
+COVERING = {"rv32": 2500, "rv64": 3000, "rv64h": 6000}  # cases in which all that there is happens
 DEEP_SPIKE, DEEP_QEMU = 400_000, 60_000
 
 needs_spike = pytest.mark.skipif(
@@ -38,15 +44,21 @@ needs_qemu = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", params=[RV32, RV64], ids=lambda target: target.name)
+@pytest.fixture(scope="module", params=[RV32, RV64, RV64H], ids=lambda target: target.name)
 def target(request: pytest.FixtureRequest) -> Target:
     found: Target = request.param
     return found
 
 
+with_qemu = pytest.mark.parametrize(
+    "target", [RV32, RV64], ids=lambda target: target.name, indirect=True, scope="module"
+)
+
+
 @pytest.fixture(scope="module")
 def isa(target: Target) -> Isa:
-    loaded = load(str(FOLDER / f"{target.name}.isa"))
+    hypervisor = target.has_hypervisor
+    loaded = load(str(TESTS / "rv64h_loads.isa" if hypervisor else FOLDER / f"{target.name}.isa"))
     assert loaded.isa is not None, loaded.diagnostics
     return loaded.isa
 
@@ -83,6 +95,7 @@ def test_spike_does_what_the_description_says(ours: Ours, cases: Cases, spike: S
 
 
 @needs_qemu
+@with_qemu
 def test_qemu_does_what_the_description_says(ours: Ours, cases: Cases, qemu: Qemu) -> None:
     sample = SAMPLE_QEMU[ours.target.name]
 
@@ -92,6 +105,7 @@ def test_qemu_does_what_the_description_says(ours: Ours, cases: Cases, qemu: Qem
 
 
 @needs_qemu
+@with_qemu
 @pytest.mark.parametrize(("mode", "status"), [(3, 1 << 3), (1, 1 << 1), (3, 1 << 21 | 1 << 3)])
 def test_qemu_sleeps_where_the_description_waits(
     ours: Ours, cases: Cases, qemu: Qemu, mode: int, status: int
@@ -105,6 +119,7 @@ def test_qemu_sleeps_where_the_description_waits(
 
 @needs_spike
 @needs_qemu
+@with_qemu
 @pytest.mark.parametrize(
     ("written", "read"), [("mcycle", "cycle"), ("minstret", "instret"), ("mcycle", "mcycle")]
 )
@@ -139,6 +154,7 @@ def test_the_sample_executes_every_instruction_on_every_csr_and_raises_every_tra
     isa: Isa, ours: Ours, cases: Cases
 ) -> None:
     modes: dict[str, set[int]] = {instruction.name: set() for instruction in isa.instructions}
+    virtual: dict[str, set[int]] = {instruction.name: set() for instruction in isa.instructions}
     csrs: set[str] = set()
     outcomes: set[str] = set()
     for number in range(COVERING[ours.target.name]):
@@ -146,13 +162,21 @@ def test_the_sample_executes_every_instruction_on_every_csr_and_raises_every_tra
         step = ours.run(case)[0]
         outcomes.add(step.cause or ("interrupt" if step.interrupt else "retired"))
         if step.instruction and not step.cause:
-            modes[step.instruction].add(case.before["priv"])
+            into = virtual if case.before.get("virt") else modes
+            into[step.instruction].add(case.before["priv"])
             csrs |= {cases.kind(step.operands["csr"])} if "csr" in step.operands else set()
 
-    assert {name for name, seen in modes.items() if not seen} == {"ECALL", "EBREAK"}
+    seen = {name for name in modes if modes[name] | virtual[name]}
+    assert modes.keys() - seen == {"ECALL", "EBREAK"}
     assert modes["MRET"] == {3}
     assert modes["SRET"] == modes["WFI"] == modes["SFENCE.VMA"] == {1, 3}
     assert csrs == {cases.kind(number) for number in ours.csr_names}
+    if ours.target.has_hypervisor:
+        reaching = [name for name in modes if name.startswith(("HLV", "HSV"))]
+        assert virtual["SRET"] == virtual["WFI"] == virtual["SFENCE.VMA"] == {1}
+        assert virtual["AMOADD"] == virtual["CSRRS"] == {0, 1}
+        assert set().union(*(modes[name] for name in reaching)) == {0, 1, 3}
+        assert not any(virtual[name] for name in virtual if name.startswith("H"))
     assert outcomes == {cause.name for cause in isa.causes} | {"interrupt", "retired"}
 
 
@@ -167,6 +191,7 @@ def test_spike_agrees_in_a_long_campaign(ours: Ours, cases: Cases, spike: Spike)
 
 @pytest.mark.deep
 @needs_qemu
+@with_qemu
 def test_qemu_agrees_in_a_long_campaign(ours: Ours, cases: Cases, qemu: Qemu) -> None:
     assert compare_with_qemu(ours, cases, qemu, range(SAMPLE_QEMU[ours.target.name], DEEP_QEMU)) > 0
 
