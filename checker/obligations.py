@@ -669,6 +669,16 @@ class Prover:
             self._bases[key] = self._find_base(mode, constraints)
         return self._bases[key]
 
+    def satisfiable(self, mode: int, constraints: tuple[Expr, ...]) -> Answer:
+        """Whether some well-formed state in the mode, with operands as asked, satisfies them."""
+        if self.base(mode, constraints) is not None:
+            return Answer.YES
+        subject = self.subject
+        conditions = [*subject.well_formed(mode), *subject.operands.conditions]
+        conditions += [subject.condition(mode, expr) for expr in constraints]
+        proved = isinstance(self._solver.solve(*conditions), Proved)
+        return Answer.NO if proved else Answer.UNKNOWN
+
     def _find_base(self, mode: int, constraints: tuple[Expr, ...]) -> Assignment | None:
         """A state, the same one for all instructions, with operands that this one may have."""
         subject, bases = self.subject, self.replay.bases

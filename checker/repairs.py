@@ -98,15 +98,26 @@ class _Search:
         return []
 
     def _possible(self, fixed: tuple[Fixed, ...]) -> bool:
-        """Whether some state satisfies these and the configuration's own constraints."""
+        """Whether some state satisfies these and the configuration's own constraints; where that
+        is not known, or of those alone none does, that is noted."""
         classifier = Classifier(self._prover, self._constrained(fixed))
         constraints = classifier.constraints
-        return any(self._prover.base(mode, constraints) is not None for mode in classifier.real)
+        found = Answer.NO
+        for mode in classifier.real:
+            found |= self._prover.satisfiable(mode, constraints)
+        if found is Answer.UNKNOWN:
+            self._note("whether any state satisfies the constraints is unknown")
+        elif found is Answer.NO and not fixed:
+            self._note("no state satisfies the configuration's constraints")
+        return found is Answer.YES
 
     def _give_up(self) -> list[tuple[Fixed, ...]]:
-        name = f"{self._prover.subject.instruction.name}/what to fix"
-        self._prover.log.undecided.append(Undecided(name, "too many choices"))
+        self._note("too many choices")
         return []
+
+    def _note(self, reason: str) -> None:
+        name = f"{self._prover.subject.instruction.name}/what to fix"
+        self._prover.log.undecided.append(Undecided(name, reason))
 
     def _larger(self, fixed: tuple[Fixed, ...], case: Case) -> Iterator[tuple[Fixed, ...]]:
         """With one element more that the real run reads, at another value than there."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from checker.answers import Repairs
+from checker.answers import Answer, Repairs
 from checker.constrain import Constrained
 from checker.report import VerdictKind
 from checker.report_json import JSON
@@ -45,7 +45,10 @@ def _kept(found: Constrained) -> str:
     condition = f"Theorem {found.theorem}'s condition"
     if not found.escaping:
         return f"{given}, {condition} holds already."
-    return f"{given}, {condition} fails for {_named(found.escaping, 8)}."
+    fails = [each for each in found.escaping if each.escapes is Answer.YES]
+    if not fails:
+        return f"{given}, it is open whether {condition} holds."
+    return f"{given}, {condition} fails for {_named(fails, 8)}."
 
 
 def _fixed(found: Constrained) -> str:

@@ -88,3 +88,16 @@ def test_an_unknown_configuration_is_bad_input(
     assert constrain(LOCKED, "--config", "vv") == 2
 
     assert "did you mean `v`?" in capsys.readouterr().err
+
+
+def test_constraints_that_no_state_satisfies_are_no_proof_that_nothing_helps(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = LOCKED.replace("shadow rest", "shadow rest  constrain ajar == 0  constrain ajar == 1")
+
+    assert constrain(text, "--keep") == 3
+
+    text = capsys.readouterr().out
+    assert "No choice" not in text
+    assert "fails for" not in text
+    assert "no state satisfies the configuration's constraints" in text
