@@ -319,7 +319,8 @@ RIGHTS = {  # vol. 2, table 4-2: by TLB.ar and TLB.pl, what levels 3, 2, 1, 0 ma
     (4, 2): "- R RW RW",
     (4, 1): "- - R RW",
     (4, 0): "- - - RW",
-    (5, 3): "RX RWX RWX RWX",
+    (5, 3): "RX RX RX RWX",
+    (5, 2): "- RX RX RWX",
     (5, 1): "- - RX RWX",
     (5, 0): "- - - RWX",
     (6, 3): "RWX RW RW RW",
@@ -394,6 +395,21 @@ def test_a_missing_translation_while_nothing_is_collected_is_a_nested_one() -> N
     assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x1400, 5)
 
 
+@pytest.mark.parametrize("text", ["xchg4 r9=[r4],r9", "cmpxchg4.acq r9=[r4],r9,ar.ccv"])
+@pytest.mark.parametrize(
+    ("rights", "offset", "found"), [(0, 0, 0x5300), (3, 2, 0x5A00), (3, 1 << 14, 0x1000)]
+)
+def test_the_faults_of_a_semaphore_tell_of_a_read_and_a_write(
+    text: str, rights: int, offset: int, found: int
+) -> None:
+    bare = translated(text, rights, **{"psr.dt": 1})
+    set_gr(bare, r4=VIRTUAL + offset)
+
+    bare.step()
+
+    assert (vector(bare), bare.state.scalars["cr_isr"]) == (found, 0x6_0000_0000)
+
+
 @pytest.mark.parametrize(("key", "found"), [(None, 0x1C00), (0x4, 0x5100), (0x2, BUNDLE)])
 def test_keys_are_looked_at_where_the_psr_says_so(key: int | None, found: int) -> None:
     bare = translated("ld8 r9=[r4]", **{"psr.dt": 1, "psr.pk": 1})
@@ -445,6 +461,69 @@ def test_a_purge_takes_the_translations_away() -> None:
     bare.step()
 
     assert vector(bare) == 0x1000
+
+
+def test_a_purge_of_any_size_is_no_fault() -> None:
+    bare = translated("ptc.l r4,r5\nptr.d r4,r5")
+    set_gr(bare, r5=62 << 2)
+
+    bare.run(2)
+
+    assert bare.pc == CODE + 6 * BUNDLE
+
+
+# --------------------------------------------------------------------------- control registers
+
+
+@pytest.mark.parametrize(
+    ("register", "written", "read"),
+    [
+        ("tpr", 0xFFFF_0001_00FF, 0x1_00F0),
+        ("itv", 0xFFFF_0001_10EF, 0x1_00EF),
+        ("lid", 0xFFFF_1234_0000, 0x1234_0000),
+        ("iha", 0x1237, 0x1234),
+        ("iva", 0x1_7FFF, 0x1_0000),
+    ],
+)
+def test_what_a_control_register_ignores_reads_as_0(register: str, written: int, read: int) -> None:
+    bare = machine(f"mov cr.{register}=r2\nmov r1=cr.{register}", **{"psr.ic": 0})
+    set_gr(bare, r2=written)
+
+    bare.run(2)
+
+    assert gr(bare, 1) == read
+
+
+@pytest.mark.parametrize(
+    ("register", "written"),
+    [
+        ("ipsr", 1 << 6),
+        ("ipsr", 1 << 28),
+        ("ipsr", 3 << 41),
+        ("ipsr", 1 << 46),
+        ("ipsr", 1 << 47),
+        ("isr", 1 << 24),
+        ("isr", 1 << 44),
+        ("lid", 1),
+        ("tpr", 1 << 8),
+    ],
+)
+def test_a_reserved_bit_of_a_control_register_is_not_written(register: str, written: int) -> None:
+    bare = machine(f"mov cr.{register}=r2", **{"psr.ic": 0})
+    set_gr(bare, r2=written)
+
+    bare.step()
+
+    assert (vector(bare), bare.state.scalars["cr_isr"]) == (0x5400, 1 << 39 | 0x30)
+
+
+def test_a_monitor_may_return_to_a_guest() -> None:
+    bare = machine("mov cr.ipsr=r2\nrfi", "ia64_vm", cr_iip=CODE, vm=HOST, **{"psr.ic": 0})
+    set_gr(bare, r2=1 << 46)
+
+    bare.run(2)
+
+    assert (bare.pc, bare.state.scalars["vm"]) == (CODE, GUEST)
 
 
 # --------------------------------------------------------------------------- PSR.vm
