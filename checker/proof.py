@@ -18,6 +18,7 @@ class Group(Enum):
     CONTROL = "VC-L"
     INFORMATION = "VC-T"
     DECODE = "VC-DEC"
+    EFFICIENCY = "VC-X"  # what the guest may reach is reached without the monitor's help
     START = "VC-INIT"
     INVARIANT = "INV"  # the description's own invariants hold in every reachable state
     POSSIBLE = "SAT"  # the assumptions can hold: nothing is proved of nothing

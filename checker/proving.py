@@ -49,22 +49,25 @@ def prove(
     timeout: float,
     cache: Path | None,
     progress: Callable[[Progress], None] | None = None,
+    enough: Callable[[Statement, tuple[Discharged, ...]], bool] = lambda statement, answers: False,
 ) -> Proofs:
     """Discharge all statements; `timeout` is in seconds, for each question to the solver.
 
     Every answer is kept as soon as it is found: whoever interrupts this loses only what is under
-    way.
+    way. After an answer that is `enough` no more are sought; what was not answered is empty.
     """
     found = Proofs([() for _ in statements])
     store = Cache(cache, (answers, proof))
     try:
-        keys = list(_Keys(hosted).of(statements))
+        keys = meanings(hosted, statements)
         known = store.get(keys)
         unknown = []
         for place, key in enumerate(keys):
             if key in known:
                 found.results[place] = known[key]
                 found.cached += 1
+                if enough(statements[place], known[key]):
+                    return found
             else:
                 unknown.append(place)
         context = Proving(hosted, tuple(statements), round(timeout * 1000))
@@ -77,10 +80,17 @@ def prove(
                 found.results[place] = _answered(statements[place], result, found.defects)
                 if isinstance(result, Done) and _lasting(result, found.results[place]):
                     store.put(keys[place], found.results[place])
+                if enough(statements[place], found.results[place]):
+                    return found
     finally:
         store.close()
         found.notes += store.notes
     return found
+
+
+def meanings(hosted: Hosted, statements: Iterable[Statement]) -> list[str]:
+    """For each statement a hash of all that its answer depends on: where alike, so is the answer."""
+    return list(_Keys(hosted).of(statements))
 
 
 def _label(statement: Statement) -> str:

@@ -18,6 +18,7 @@ ABOUT = {
     Group.CONTROL: "some interrupt ends direct execution; the guest cannot mask it",
     Group.INFORMATION: "a trap loses nothing, and what is fetched is what ran",
     Group.DECODE: "every word is decoded as the machine does",
+    Group.EFFICIENCY: "what the guest may reach in its region, it reaches without a trap",
     Group.START: "the VM map holds at the start",
     Group.INVARIANT: "the description's invariants hold in every reachable state",
     Group.POSSIBLE: "the assumptions can hold",
@@ -46,11 +47,11 @@ class ProofReport:
 
     @property
     def proved(self) -> bool:
-        """For all programs."""
+        """For all programs: no one can tell the machines apart, though one may be slower."""
         return (
             not self.partial
             and not self.defects
-            and all(d.answer is Answer.YES for d in self.obligations)
+            and all(d.answer is Answer.YES for d in self.obligations if equivalence(d))
         )
 
     @property
@@ -60,6 +61,11 @@ class ProofReport:
         if self.of(Answer.UNKNOWN) or self.defects:
             return ExitStatus.UNDECIDED
         return ExitStatus.HOLDS
+
+
+def equivalence(discharged: Discharged) -> bool:
+    """Whether the obligation is one of equivalence; VC-X is of efficiency."""
+    return discharged.group is not Group.EFFICIENCY
 
 
 def counted(obligations: Sequence[Discharged]) -> dict[Group, dict[Answer, int]]:

@@ -68,8 +68,12 @@ def _refuted(discharged: Discharged, replayed: Replayed, palette: Palette) -> st
 
 def _conclusion(report: ProofReport, palette: Palette) -> str:
     if report.proved:
-        count = len(report.obligations)
-        return palette.paint(f"proved for all programs: {count} obligations, none open\n", "green")
+        slow = [d for d in report.obligations if d.answer is not Answer.YES]
+        count = len(report.obligations) - len(slow)
+        line = f"proved for all programs: {count} obligations, none open\n"
+        if slow:
+            line = f"proved for all programs: {count} obligations; not VC-X: {len(slow)}\n"
+        return palette.paint(line, "yellow" if slow else "green")
     refuted, unknown = len(report.of(Answer.NO)), len(report.of(Answer.UNKNOWN))
     if refuted:
         return palette.paint(f"refuted: {refuted} obligations fail\n", "red")

@@ -19,7 +19,8 @@ from popek.console import Progress, palette_for
 from popek.description import read
 from popek.exit_status import ExitStatus, worst
 from popek.messages import complaint, show
-from popek.options import add_color, add_format, add_isa
+from popek.mutant_report import run_mutants
+from popek.options import add_color, add_format, add_isa, at_least
 from popek.proof_report import ProofReport
 from popek.render_json import dumps
 from popek.render_proof import proof_json, render_proof
@@ -32,13 +33,14 @@ from refvmm.strategy import Strategy
 from spec.ir import Configuration, Isa
 
 EPILOG = """\
-exit status: 0 proved; 1 something is refuted (a failing run is shown); 2 bad input, or a
-configuration that cannot host a guest; 3 something is open.
+exit status: 0 proved; 1 something is refuted (a failing run is shown) or, with --mutants, some
+mutant is not; 2 bad input, or a configuration that cannot host a guest; 3 something is open.
 
 examples:
   popek prove pg74                          every obligation, by the strongest strategy allowed
   popek prove pg74_jrst1 --strategy trap-and-emulate
   popek prove rv32 --config msu --only VC-D --only MRET
+  popek prove pg74 --mutants                do the obligations find faults put into the monitor?
 """
 
 
@@ -50,12 +52,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[s.value for s in Strategy],
         help="try this one even if the theorems do not allow it (default: the strongest allowed)",
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--only",
         metavar="OBLIGATION|INSTRUCTION",
         action="append",
         default=[],
         help="only these, such as VC-D or LPSW (may be repeated)",
+    )
+    what.add_argument(
+        "--mutants", action="store_true", help="prove broken monitors: which obligation fails?"
+    )
+    parser.add_argument(
+        "--bound",
+        metavar="SECONDS",
+        type=at_least(float, 0.001),
+        default=120.0,
+        help="for each mutant (default: 120); what was found out is kept, so a next time goes on",
     )
     add_solving(parser)
     add_format(parser)
@@ -72,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = selection(isa, instructions, arguments.config, arguments.color)
     if chosen is None:
         return ExitStatus.BAD_INPUT
+    if arguments.mutants:
+        return run_mutants(isa, chosen.configurations, arguments)
     only = ([groups[name] for name in wanted if name in groups], chosen.instructions)
     reports: list[ProofReport] = []
     statuses: list[ExitStatus] = []

@@ -7,13 +7,14 @@ where the change applies, of which some are taken.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from refvmm.derive import Monitor
+from refvmm.derive import Monitor, derive
 from refvmm.mutation import Drop, in_expr, in_expressions, in_statements
 from refvmm.redirect import PREFIX
 from refvmm.vocabulary import vocabulary
 from spec import ir
 from spec.effects import operands, statements
 from spec.expressions import reads
+from spec.rewrite import transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +39,12 @@ class Fault:
     sites: Callable[[Monitor], Iterator[Site]]
 
 
-def mutants(monitor: Monitor, most: int = 3) -> Iterator[Mutant]:
-    """For every fault of the catalogue at most `most` mutants, at places far from each other."""
-    for fault in CATALOGUE:
+def mutants(monitor: Monitor, most: int = 3, *, slow: bool = False) -> Iterator[Mutant]:
+    """For every fault of the catalogue at most `most` mutants, at places far from each other.
+
+    `slow`: also such as cost a guest time and nothing else, which no program can tell.
+    """
+    for fault in (*CATALOGUE, *SLOW) if slow else CATALOGUE:
         seen: dict[str, int] = {}
         for place, mutated in _spread(list(fault.sites(monitor)), most):
             seen[place] = seen.get(place, 0) + 1
@@ -127,7 +131,17 @@ def _functions(monitor: Monitor, names: Iterable[str]) -> Iterator[_Part]:
 
 def _own_blocks(monitor: Monitor) -> Iterator[_Part]:
     yield _Part("save", monitor.save, lambda block: replace(monitor, save=block))
-    yield _Part("resume", monitor.resume, lambda block: replace(monitor, resume=block))
+    yield _Part("resume", monitor.resume, lambda block: _resuming(monitor, block))
+
+
+def _resuming(monitor: Monitor, block: ir.Block) -> Monitor:
+    """With another `resume`; what ends it is also the upkeep of the shadow tables."""
+    tables = monitor.shadow
+    if tables is not None:
+        own = len(monitor.resume) - len(tables.upkeep)
+        if block[:own] == monitor.resume[:own]:
+            tables = replace(tables, upkeep=block[own:])
+    return replace(monitor, resume=block, shadow=tables)
 
 
 def _virtual(monitor: Monitor, **parts: object) -> Monitor:
@@ -219,6 +233,25 @@ def _offset(value: Callable[[ir.Read], ir.Expr]) -> Callable[[ir.Expr], Iterator
 def _bound(expr: ir.Expr) -> Iterator[ir.Expr]:
     if isinstance(expr, ir.Read) and expr.element == "region.size":
         yield ir.Binary(ir.BinaryOp.ADD, expr, ir.Literal(1, expr.width), expr.width)
+
+
+def _narrowed(monitor: Monitor) -> Iterator[Site]:
+    """The relocation is composed for a region that is smaller by a cell."""
+
+    def smaller(expr: ir.Expr) -> ir.Expr | None:
+        if not isinstance(expr, ir.Local) or expr.name != "region.size":
+            return None
+        none = ir.Compare(ir.CompareOp.EQ, expr, ir.Literal(0, expr.width))
+        less = ir.Binary(ir.BinaryOp.SUB, expr, ir.Literal(1, expr.width), expr.width)
+        return ir.Select(none, expr, less, expr.width)
+
+    configuration = monitor.configuration
+    for number, (element, value) in enumerate(configuration.compose):
+        narrow = transform(value, smaller)
+        if narrow != value:
+            before, after = configuration.compose[:number], configuration.compose[number + 1 :]
+            changed = replace(configuration, compose=(*before, (element, narrow), *after))
+            yield f"compose {element}", derive(monitor.description, changed)
 
 
 def _unmasked(expr: ir.Expr) -> Iterator[ir.Expr]:
@@ -479,6 +512,14 @@ def _is_removal(monitor: Monitor, statement: ir.Stmt) -> bool:
     return isinstance(statement, ir.Call) and statement.function == "vmm.remove"
 
 
+def _is_installation(monitor: Monitor, statement: ir.Stmt) -> bool:
+    return isinstance(statement, ir.Call) and statement.function == "vmm.install"
+
+
+def _is_touch(monitor: Monitor, statement: ir.Stmt) -> bool:
+    return isinstance(statement, ir.Write) and statement.element == "vmm.touched.valid"
+
+
 def _bank(monitor: Monitor, statement: ir.Stmt) -> bool:
     members = {name for bank in monitor.description.banks for _, name in bank.members}
     members |= {monitor.block.home(name) for name in members}
@@ -619,5 +660,23 @@ CATALOGUE = (
         "time stands still",
         "virtual time does not go on while the guest runs directly",
         _in(_own_blocks, _dropping(_clock)),
+    ),
+)
+
+SLOW = (
+    Fault(
+        "relocation too narrow",
+        "the composed relocation refuses what the region holds",
+        _narrowed,
+    ),
+    Fault(
+        "page not installed",
+        "a page that the guest reached is noted, and not mapped",
+        _in(lambda m: _functions(m, ("vmm.fill",)), _dropping(_is_installation)),
+    ),
+    Fault(
+        "page not noted",
+        "that the guest reached a page is forgotten before it is mapped",
+        _in(lambda m: _functions(m, ("vmm.touch",)), _dropping(_is_touch)),
     ),
 )

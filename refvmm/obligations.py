@@ -367,10 +367,12 @@ class _Maker:
             found = ir.Logic(ir.LogicOp.OR, found, pair)
         return (("the real mode is not that of the virtual mode", found),)
 
-    def _reached(self, mode: tuple[str, int], access: ir.Access, cells: int) -> Triple:
-        """Section 6 for composed relocation, at any address.
+    def _reached(
+        self, mode: tuple[str, int], access: ir.Access, cells: int
+    ) -> tuple[Triple, Triple]:
+        """Section 6 for composed relocation, at any address; and VC-X, that no trap is hidden.
 
-        A page that is not reached although the region holds it is a hidden trap, and interpreted.
+        A place that is not reached although the region holds it is interpreted: no program can tell.
         """
         memory = self.isa.memory
         real, there = _lookup("real", self.va, cells, access, memory)
@@ -379,7 +381,7 @@ class _Maker:
         place = ir.Binary(ir.BinaryOp.ADD, ir.Read("region.base", here.width), here, here.width)
         same = ir.Compare(ir.CompareOp.EQ, there, place)
         reached = ir.Local("real.reached", 0)
-        return Triple(
+        exact = Triple(
             Group.MAP,
             f"{access.name.lower()} of {cells}, virtual mode {mode[0]}",
             mode[1],
@@ -396,6 +398,9 @@ class _Maker:
             assume=self.directly,
             parameters=(self.va,),
         )
+        every = (("what the virtual machine reaches is reached", _implies(inside, reached)),)
+        name = f"what is in the region is reached, {exact.name}"
+        return exact, replace(exact, group=Group.EFFICIENCY, name=name, show=every)
 
     # -- direct execution
 
@@ -427,7 +432,7 @@ class _Maker:
                 )
             if self.monitor.shadow is None:
                 for access, cells in self.accesses():
-                    yield self._reached(mode, access, cells)
+                    yield from self._reached(mode, access, cells)
 
     def _run_directly(
         self, what: str, mode: tuple[str, int], body: ir.Block, read: ir.Block

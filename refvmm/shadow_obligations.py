@@ -17,6 +17,7 @@ from refvmm.redirect import base
 from refvmm.relation import expressions, homes, region_fits, upkeep, while_running
 from refvmm.table_books import Books
 from refvmm.table_contract import Contract
+from refvmm.table_efficiency import Reaching
 from refvmm.table_meaning import Meaning
 from refvmm.table_terms import TableTerms, both
 from spec import ir
@@ -51,6 +52,11 @@ def shadow_obligations(
     yield from meaning.noting()
     for access in dict.fromkeys(access for access, _ in found):
         yield meaning.meaning(access)
+    reaching = Reaching(*given)
+    for access, cells in found:
+        yield from reaching.installed(direct, access, cells)
+    yield from reaching.filling()
+    yield reaching.touched()
 
 
 class _Upkeep(TableTerms):

@@ -1,8 +1,10 @@
 """The verb `prove`: what it prints, its exit statuses, and what it keeps."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -12,11 +14,13 @@ from checker.discharge import discharge
 from checker.proving import prove
 from checker.schedule import Progress
 from checker.statements import Triple
+from popek import mutant_report
 from popek.exit_status import ExitStatus
 from popek.main import main
 from popek.proof_report import ProofReport
 from popek.render_proof import render_proof
 from refvmm.derive import derive
+from refvmm.mutant_proofs import Tried, proofs_of_mutants
 from refvmm.obligations import hosted, obligations
 from refvmm.strategy import Strategy
 from spec.load import load
@@ -163,3 +167,31 @@ def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
     assert not report.proved
     assert report.status is ExitStatus.UNDECIDED
     assert render_proof(report).splitlines()[-1] == "not proved: 1 obligations are open"
+
+
+def test_mutants_are_listed_with_the_obligation_that_fails(
+    popek: Popek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first(*arguments: Any, **named: Any) -> Iterator[Tried]:
+        return islice(proofs_of_mutants(*arguments, **named), 10)
+
+    monkeypatch.setattr(mutant_report, "proofs_of_mutants", first)
+
+    status, text, _ = popek(
+        "prove", "pg74", "--strategy", "trap-and-emulate", "--mutants", "--format", "json"
+    )
+
+    document = json.loads(text)
+    assert status == ExitStatus.REFUTED
+    (configuration,) = document["configurations"]
+    rows = {row["mutant"]: row for row in configuration["mutants"]}
+    assert rows["routine missing@routine HALT"]["killed by"]["group"] == "VC-E"
+    assert rows["bound off by one@resume"]["killed by"] is None
+    assert configuration["killed"] == len(rows) - 1 == 9
+
+
+def test_mutants_and_single_obligations_are_not_asked_for_together(
+    popek: Popek,
+) -> None:
+    with pytest.raises(SystemExit):
+        popek("prove", "pg74", "--mutants", "--only", "VC-E")
