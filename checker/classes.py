@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from checker.components import MODE, Machine
 from checker.obligations import About, Check, Goal, Obligation
+from checker.pairs import Pair
 from checker.replay import Replay
 from checker.replay import Side as Replayed
-from checker.sides import Pair
 from checker.terms import Truth
 from spec.ir import Expr, TrapClass
 

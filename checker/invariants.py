@@ -14,8 +14,8 @@ from checker.answers import Answer, Fact, OperandSet
 from checker.assignment import Assignment
 from checker.components import Machine, machine_of
 from checker.obligations import About, Log, Obligation, Prover
+from checker.pairs import Pair
 from checker.replay import Replay, Side
-from checker.sides import Pair
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.states import Known, machine_state
 from checker.subject import Subject, engines_of

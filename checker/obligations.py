@@ -16,10 +16,12 @@ from typing import TypeAlias
 from checker.answers import Answer, Undecided
 from checker.assignment import Assignment, Evaluation
 from checker.components import LOCATION, MEMORY, MODE
+from checker.pairs import Pair
 from checker.replay import Replay
 from checker.replay import Side as Replayed
+from checker.second_state import literal, related
 from checker.seeds import joined, near
-from checker.sides import PRIME, Pair, literal, related
+from checker.sides import PRIME
 from checker.solve import LITTLE, SOME, WHOLE, Proved, Refuted, Solver, Unknown, Verdict
 from checker.states import Case, Cases, Known
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject

@@ -7,9 +7,10 @@ from typing import TypeAlias
 from checker.assignment import Assignment, Evaluation
 from checker.components import MEMORY
 from checker.operand_sets import FIELD
+from checker.pairs import Pair
 from checker.replay import Replay
 from checker.replay import Side as Replayed
-from checker.sides import PRIME, Pair, Side
+from checker.sides import PRIME, Side
 from checker.subject import Subject
 from checker.terms import Term, Value
 from spec.ir import Isa

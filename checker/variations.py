@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from checker.assignment import Assignment, Evaluation
+from checker.pairs import Pair
 from checker.replay import Replay
-from checker.sides import PRIME, Pair
+from checker.sides import PRIME
 from checker.states import Case, Known
 from checker.terms import Op, Term, Terms, Truth, support
 from spec.ir import Memory
