@@ -73,9 +73,9 @@ class Cases:
         types = {p.name: p.type for i in csr for p in i.parameters}
         self._runs = {n: t.reported for n, t in types.items() if isinstance(t, FieldType)}
 
-    def case(self, number: int) -> Case:
-        """The case of that number."""
-        return _Draw(Random(number), self).case()
+    def case(self, number: int, guest_physical_bits: int = 41) -> Case:
+        """The case of that number; how long the guest physical addresses may be."""
+        return _Draw(Random(number), self, guest_physical_bits).case()
 
     def instruction(self, random: Random) -> tuple[Instruction, dict[str, int]]:
         """An instruction with operands; the kinds that the privileged manual is about are rife."""
@@ -136,9 +136,10 @@ _HOST = _Tables(ROOT_TABLE, MIDDLE_TABLES, LEAF_TABLES, lambda page: page)
 class _Draw:
     """One case in the making."""
 
-    def __init__(self, random: Random, cases: Cases) -> None:
+    def __init__(self, random: Random, cases: Cases, guest_physical_bits: int) -> None:
         self.random = random
         self.cases = cases
+        self.guest_roots = 1 << guest_physical_bits - 30
         self.memory: dict[int, int] = {}
 
     def chance(self, probability: float) -> bool:
@@ -404,6 +405,7 @@ class _Draw:
         vmid = random.getrandbits(14)
         before["hgatp"] = 8 << 60 | vmid << 44 | GUEST_ROOT >> 12
         root = random.choice((0, 1, 2, 0x1FF, 0x200, 0x7FF, random.randrange(2048)))
+        root %= self.guest_roots
         middle, level = random.choice((0, 1, 0x1FF, random.randrange(512))), random.randrange(3)
         good = V | R | W | X | USER | A | D
         flags = good ^ (1 << random.randrange(8) if self.chance(0.1) else 0)

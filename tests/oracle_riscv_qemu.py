@@ -3,14 +3,20 @@
 QEMU sets A and D bits by itself, so `prepared` gives every leaf of a case's page tables both. Its PMP
 has a grain of 4 bytes, and entries stay locked until it is restarted: `prepared` locks none. Its timer
 runs by the clock: Sstc is left out.
+
+The stub does not show V, and while V is 1 the numbers of supervisor CSRs name those of VS mode. So a case
+in VS or VU mode is entered by MRET, and with the hypervisor extension each case, of one step, is left by
+an ECALL of M mode, which tells V in mstatus.MPV and gives HS mode's CSRs back.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from tests.gdb_remote import QemuGdb
 from tests.oracle_riscv import (
+    CODE_PAGE,
     DATA_PAGES,
     HARNESS_PAGE,
     PAGE_BYTES,
@@ -21,8 +27,11 @@ from tests.oracle_riscv import (
 )
 from tests.oracle_riscv_target import PROTECTED, RV32, Target, entry
 
-PROGRAMS = {"rv32": "qemu-system-riscv32", "rv64": "qemu-system-riscv64"}
-_ABSENT = ("c", "f", "d", "h", "v", "zba", "zbb", "zbc", "zbs", "sstc")
+PROGRAMS = {
+    "rv32": "qemu-system-riscv32", "rv64": "qemu-system-riscv64", "rv64h": "qemu-system-riscv64",
+}  # fmt: skip
+GUEST_PHYSICAL_BITS = 40  # QEMU 7.2 takes bit 40 of an address in Sv39x4 for a sign
+_ABSENT = ("c", "f", "d", "v", "zba", "zbb", "zbc", "zbs", "sstc")
 _NAMES = (
     ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1"]
     + [f"a{n}" for n in range(8)]
@@ -31,7 +40,11 @@ _NAMES = (
 )
 _SW_A1_A0 = 0x00B52023
 _SC_A0 = 0x1805252F  # sc.w a0, zero, (a0)
-_HARNESS = b"".join(word.to_bytes(4, "little") for word in (_SW_A1_A0, _SC_A0))
+_MRET, _ECALL = 0x30200073, 0x00000073
+_HARNESS = b"".join(word.to_bytes(4, "little") for word in (_SW_A1_A0, _SC_A0, _MRET, _ECALL))
+_AT_MRET, _AT_ECALL = HARNESS_PAGE + 8, HARNESS_PAGE + 12
+_MPV, _OF_VS = 1 << 39, 0xC_0122  # what mstatus shows of vsstatus while V is 1
+_SUBSTITUTED = ("stvec", "sscratch", "sepc", "scause", "stval", "satp")
 _PATIENCE_SECONDS = 10.0
 _CLINT_MSIP, _CLINT_MTIMECMP = 0x0200_0000, 0x0200_4000
 _V, _RWX, _A, _D = 1, 0b1110, 1 << 6, 1 << 7
@@ -56,7 +69,8 @@ def prepared(case: Case, target: Target) -> Case:
         for number in range(PROTECTED):
             name = f"pmpaddr{number}"
             before[name] = target.reads(name, before[name], entry(before, number))
-    return replace(case, memory=memory, before=before)
+    steps = 1 if target.has_hypervisor else case.steps
+    return replace(case, memory=memory, before=before, steps=steps)
 
 
 class Qemu:
@@ -65,8 +79,9 @@ class Qemu:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._csrs = [name for name in target.csr_numbers if name not in _UNSUPPORTED]
-        absent = ("pmp", *_ABSENT) if target is RV32 else _ABSENT
-        cpu = f"{target.name}," + ",".join(f"{extension}=false" for extension in absent)
+        absent = _ABSENT if target.has_protection else ("pmp", *_ABSENT)
+        cpu = f"rv{target.xlen},h={str(target.has_hypervisor).lower()},"
+        cpu += ",".join(f"{extension}=false" for extension in absent)
         machine = ["-M", "virt", "-bios", "none", "-m", "32M", "-cpu", cpu]
         self._gdb = QemuGdb(PROGRAMS[target.name], machine)
         self._pages = {
@@ -101,13 +116,19 @@ class Qemu:
         gdb.write_many({"priv": 3, "mie": 0, "satp": 0})  # another satp flushes the TLB
         if self._target is RV32:
             gdb.write("menvcfgh", 0)
-        gdb.write_many({**csrs, **registers, **state})
+        if self._target.has_hypervisor and gdb.read("htinst"):
+            self._clear_htinst()
+        if case.before.get("virt"):
+            self._enter(case.before, csrs)
+        else:
+            gdb.write_many({**csrs, **state})
+        gdb.write_many({**registers, "pc": case.before["pc"]})
         snapshots = []
         for _ in range(case.steps):
             if not gdb.step(patience_seconds):
                 self._restart()
                 raise AssertionError("QEMU sleeps, our machine does not")
-            snapshots.append(self._snapshot())
+            snapshots.append(self._left() if self._target.has_hypervisor else self._snapshot())
         changes = self._changes(case)
         if any(snapshots[-1].get(name, 0) & _LOCKS for name in ("pmpcfg0", "pmpcfg2")):
             self._restart()
@@ -147,6 +168,47 @@ class Qemu:
         for address, word in stores.items():
             self._gdb.write_many({"a0": address, "a1": word, "pc": HARNESS_PAGE})
             assert self._gdb.step(_PATIENCE_SECONDS)
+
+    def _clear_htinst(self) -> None:
+        """By a trap into HS mode: QEMU ignores writes."""
+        self._gdb.write_many({"medeleg": 1 << 9, "stvec": HARNESS_PAGE, "priv": 1})
+        self._gdb.write("pc", _AT_ECALL)
+        assert self._gdb.step(_PATIENCE_SECONDS)
+        self._gdb.write("priv", 3)
+        assert self._gdb.read("htinst") == 0, "ECALL did not trap into HS mode"
+
+    def _enter(self, before: Mapping[str, int], csrs: Mapping[str, int]) -> None:
+        """Into VS or VU mode; what MRET changes is written again."""
+        gdb = self._gdb
+        mstatus = csrs["mstatus"] & ~(3 << 11) | before["priv"] << 11 | _MPV
+        gdb.write_many({**csrs, "mie": 0, "mstatus": mstatus, "mepc": CODE_PAGE, "pc": _AT_MRET})
+        assert gdb.step(_PATIENCE_SECONDS)
+        assert gdb.read("pc") == CODE_PAGE, "MRET trapped"
+        own = gdb.read("mstatus") & _OF_VS
+        rest = {
+            "mstatus": csrs["mstatus"] & ~_OF_VS | own,
+            "mepc": csrs["mepc"],
+            "mie": csrs["mie"],
+        }
+        gdb.write_many(rest)
+
+    def _left(self) -> Snapshot:
+        """The snapshot, V with it; M mode is entered."""
+        gdb = self._gdb
+        found = self._snapshot()
+        shown = {name: found[name] for name in _SUBSTITUTED}
+        quiet = {"mie": 0, "hgatp": 0, "satp": 0, "mtvec": HARNESS_PAGE, "priv": 3, "pc": _AT_ECALL}
+        gdb.write_many(quiet)
+        assert gdb.step(_PATIENCE_SECONDS)
+        assert gdb.read("pc") == HARNESS_PAGE, "ECALL did not trap"
+        status = gdb.read("mstatus")
+        found["virt"] = status >> 39 & 1
+        if found["virt"]:
+            found["vsstatus"] = found["mstatus"] & _OF_VS | self._target.fixed["vsstatus"]
+            found["mstatus"] = found["mstatus"] & ~_OF_VS | status & _OF_VS
+            found |= {f"vs{name.removeprefix('s')}": value for name, value in shown.items()}
+            found |= gdb.read_many(_SUBSTITUTED)
+        return found
 
     def _snapshot(self) -> Snapshot:
         mode = self._gdb.read("priv")

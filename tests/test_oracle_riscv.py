@@ -1,11 +1,12 @@
-"""The descriptions of RV32 and RV64 agree with Spike and QEMU, on random instructions and states.
+"""The descriptions of RISC-V agree with Spike and QEMU, on random instructions and states.
 
-That of RV64 with the hypervisor extension agrees with Spike, the loads and stores that reach into virtual
-machines included.
+They are RV32, RV64 and RV64 with the hypervisor extension, the loads and stores that reach into
+virtual machines included.
 
 A case is one instruction (or a short LR/SC sequence) in a random state of U, S or M mode, half of
 the time with paging. Registers, pc, mode, every CSR that the description has and the memory that
-cases use are compared. `oracle_riscv_differences` lists what may differ, and why.
+cases use are compared. `oracle_riscv_differences` and `oracle_riscv_qemu_guests` list what may
+differ, and why.
 """
 
 import importlib.util
@@ -21,15 +22,16 @@ from spec.ir import Isa
 from spec.load import load
 from tests.oracle_riscv import CODE_PAGE, Case, Ours, Step, show, smaller
 from tests.oracle_riscv_cases import Cases
-from tests.oracle_riscv_differences import Context, allowed, differing
-from tests.oracle_riscv_qemu import PROGRAMS, Qemu, prepared
+from tests.oracle_riscv_differences import DIFFERENCES, Context, allowed, differing
+from tests.oracle_riscv_qemu import GUEST_PHYSICAL_BITS, PROGRAMS, Qemu, prepared
+from tests.oracle_riscv_qemu_guests import GUEST_DIFFERENCES
 from tests.oracle_riscv_spike import Answer, Spike
 from tests.oracle_riscv_target import RV32, RV64, RV64H, Target
 
 TESTS = Path(__file__).resolve().parent
 FOLDER = TESTS.parent / "isas" / "riscv"
 SAMPLE_SPIKE = {"rv32": 2500, "rv64": 1000, "rv64h": 1000}
-SAMPLE_QEMU = {"rv32": 1500, "rv64": 500}
+SAMPLE_QEMU = {"rv32": 1500, "rv64": 500, "rv64h": 600}
 BATCH = 250
 COVERING = {"rv32": 2500, "rv64": 3000, "rv64h": 6000}  # cases in which all that there is happens
 DEEP_SPIKE, DEEP_QEMU = 400_000, 60_000
@@ -48,11 +50,6 @@ needs_qemu = pytest.mark.skipif(
 def target(request: pytest.FixtureRequest) -> Target:
     found: Target = request.param
     return found
-
-
-with_qemu = pytest.mark.parametrize(
-    "target", [RV32, RV64], ids=lambda target: target.name, indirect=True, scope="module"
-)
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +92,15 @@ def test_spike_does_what_the_description_says(ours: Ours, cases: Cases, spike: S
 
 
 @needs_qemu
-@with_qemu
 def test_qemu_does_what_the_description_says(ours: Ours, cases: Cases, qemu: Qemu) -> None:
     sample = SAMPLE_QEMU[ours.target.name]
 
     compared = compare_with_qemu(ours, cases, qemu, range(sample))
 
-    assert compared > 0.9 * sample
+    assert compared > 0.8 * sample
 
 
 @needs_qemu
-@with_qemu
 @pytest.mark.parametrize(("mode", "status"), [(3, 1 << 3), (1, 1 << 1), (3, 1 << 21 | 1 << 3)])
 def test_qemu_sleeps_where_the_description_waits(
     ours: Ours, cases: Cases, qemu: Qemu, mode: int, status: int
@@ -119,7 +114,6 @@ def test_qemu_sleeps_where_the_description_waits(
 
 @needs_spike
 @needs_qemu
-@with_qemu
 @pytest.mark.parametrize(
     ("written", "read"), [("mcycle", "cycle"), ("minstret", "instret"), ("mcycle", "mcycle")]
 )
@@ -192,7 +186,6 @@ def test_spike_agrees_in_a_long_campaign(ours: Ours, cases: Cases, spike: Spike)
 
 @pytest.mark.deep
 @needs_qemu
-@with_qemu
 def test_qemu_agrees_in_a_long_campaign(ours: Ours, cases: Cases, qemu: Qemu) -> None:
     assert compare_with_qemu(ours, cases, qemu, range(SAMPLE_QEMU[ours.target.name], DEEP_QEMU)) > 0
 
@@ -207,7 +200,7 @@ def compare_with_spike(ours: Ours, cases: Cases, spike: Spike, numbers: range) -
         for (case, steps), answer in zip(runs, answers, strict=True):
             if found := difference("spike", case, steps, answer):
                 pytest.fail(report("spike", case, found, ours, lambda c: spike.answers([c])[0]))
-        compared += len(runs)
+            compared += found is not None
     return compared
 
 
@@ -215,11 +208,12 @@ def compare_with_qemu(ours: Ours, cases: Cases, qemu: Qemu, numbers: range) -> i
     """How many cases were compared; fails at the first that differs."""
     compared = 0
     for number in numbers:
-        case, steps = run_of(prepared(cases.case(number), ours.target), ours)
+        drawn = cases.case(number, GUEST_PHYSICAL_BITS)
+        case, steps = run_of(prepared(drawn, ours.target), ours)
         if steps and not sleeps(steps[-1]):
             if found := difference("qemu", case, steps, qemu.answer(case)):
                 pytest.fail(report("qemu", case, found, ours, qemu.answer))
-            compared += 1
+            compared += found is not None
     return compared
 
 
@@ -236,15 +230,18 @@ def run_of(case: Case, ours: Ours) -> tuple[Case, list[Step]]:
     return replace(case, steps=len(steps)), steps
 
 
-def difference(oracle: str, case: Case, steps: list[Step], answer: Answer) -> str:
-    """How the answer differs from what our machine did, beyond what may; "" if it does not."""
+def difference(oracle: str, case: Case, steps: list[Step], answer: Answer) -> str | None:
+    """How the answer differs from what our machine did, beyond what may; "" if it does not.
+
+    None if it agrees up to a step that cannot be compared.
+    """
     snapshots, memory = answer
     before = case.before
     for index, (step, theirs) in enumerate(zip(steps, snapshots, strict=True)):
         context = Context(case, step, tuple(steps[:index]), before)
-        may = allowed(oracle, context)
+        may = allowed((*DIFFERENCES, *GUEST_DIFFERENCES), oracle, context)
         if may is None:
-            return ""
+            return None
         if found := differing(step.after, theirs, may):
             return f"after step {index + 1} ({step.instruction}): " + "; ".join(found)
         before = step.after
@@ -262,7 +259,7 @@ def report(
         cut, steps = run_of(candidate, ours)
         if not steps or sleeps(steps[-1]):
             return ""
-        return difference(oracle, cut, steps, answer(cut))
+        return difference(oracle, cut, steps, answer(cut)) or ""
 
     if not differs(case):
         return f"{oracle}, not again when repeated: {found}\n{show(case, ours)}"
