@@ -14,12 +14,22 @@ stored in one is stored in the other, too, at the place that an uninterpreted fu
 they hold at first is taken to be independent, which allows more than can happen.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import cast
 
+from checker.paths import (
+    CHOICES_MADE,
+    COUNTER_WIDTH,
+    MEMORY_IN_VIEW,
+    PC_AFTER,
+    PHYSICAL_MEMORY,
+    Ended,
+    Frame,
+    Paths,
+    Written,
+    as_term,
+)
 from checker.runs import Key, Rewalked, SymbolicRun, Touched, TouchedPhysical, TrapPath
-from checker.storage import Shape, Storage, shape_of
 from checker.terms import Op, Term, Terms, Truth, Value
 from checker.translation import Translation, reached, translation
 from spec.evaluate import Walk
@@ -44,38 +54,8 @@ PHYSICAL_ADDRESS = "physical address"
 PLACE_IN_VIEW = "place in view"
 """Functions from places in the view to physical addresses, and back."""
 
-_MEMORY = "<memory>"
-_PHYSICAL = "<physical memory>"
-_PC_AFTER = "<pc after>"
-_CHOICES = "<choices>"
-_COUNTER_WIDTH = 16
 
-_Written = dict[str, Value]
-_Values = dict[str, "Value | Truth"]
-_Any = Value | Truth | None
-
-
-@dataclass(slots=True, eq=False)
-class _Return:
-    path: Truth
-    value: Value | Truth | None
-    written: _Written
-    facts: dict[Term, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _Frame:
-    """A call in progress: its locals, the path to it, and what returned so far."""
-
-    values: _Values
-    outer: Truth  # from the start of the run
-    caller: Truth = True  # from the start of the caller
-    facts: dict[Term, int] = field(default_factory=dict)  # the caller's
-    widths: dict[str, int] = field(default_factory=dict)
-    returned: list[_Return] = field(default_factory=list)
-
-
-class Symbolic(Storage):
+class Symbolic(Paths):
     """Implements `spec.engine.Engine[Value, Truth]`; one run at a time, reusable."""
 
     def __init__(
@@ -89,15 +69,10 @@ class Symbolic(Storage):
     ) -> None:
         """`known`: what `translation(isa)` says, if that was asked before. `apart`: take it that
         no walk is among `rewalked`."""
-        super().__init__(terms, isa.memory)
-        self.isa = isa
+        super().__init__(isa, terms)
         self.abstract = abstract
         self.apart = apart
         self.translation = known or translation(isa)
-        self._shapes: dict[str, Shape] = {
-            e.name: shape_of(e) for e in isa.elements if e.length is not None
-        }
-        self._element_widths = {e.name: e.width for e in isa.elements}
         self._walk: Walk[Value, Truth] = Walk(self, {f.name: f for f in isa.functions})
         (translate,) = [f for f in isa.functions if f.name == isa.translate]
         self._address_width = translate.parameters[0].width
@@ -122,7 +97,7 @@ class Symbolic(Storage):
         self._begin(start, memory, frame, pc_after)
         self._physically = self.abstract and self._uses_physical_memory(block)
         self._walk.block(block)
-        ends = [*self._waited, _Return(self._path, None, self._written)]
+        ends = [*self._waited, Ended(self._path, None, self._written)]
         path, _, written = self._merge([end for end in ends if end.path is not False], None)
         return SymbolicRun(
             mode=cast(int, self._mode),
@@ -131,10 +106,12 @@ class Symbolic(Storage):
             traps=tuple(self._traps),
             retires=path if self._traps else True,
             written={k: v for k, v in written.items() if not k.startswith("<")},
-            memory=_term(self._slot(written, _MEMORY)),
+            memory=as_term(self._slot(written, MEMORY_IN_VIEW)),
             physical_before=self.physical if self.abstract else memory,
-            physical=_term(self._slot(written, _PHYSICAL if self.abstract else _MEMORY)),
-            pc_after=self._slot(written, _PC_AFTER),
+            physical=as_term(
+                self._slot(written, PHYSICAL_MEMORY if self.abstract else MEMORY_IN_VIEW)
+            ),
+            pc_after=self._slot(written, PC_AFTER),
             touched=tuple(self._touched),
             stored_physically=tuple(self._stored),
             rewalked=tuple(self._rewalked),
@@ -174,73 +151,48 @@ class Symbolic(Storage):
         frame: Mapping[str, Value | Truth],
         pc_after: Value,
     ) -> None:
-        self._start = start
-        self._mode = start[self.isa.mode.element]
-        self._initial: _Written = {
-            _MEMORY: memory,
-            _PHYSICAL: self.physical,
-            _PC_AFTER: pc_after,
-            _CHOICES: 0,
+        initial: Written = {
+            MEMORY_IN_VIEW: memory,
+            PHYSICAL_MEMORY: self.physical,
+            PC_AFTER: pc_after,
+            CHOICES_MADE: 0,
         }
+        self._depart(start, initial, frame)
+        self._mode = start[self.isa.mode.element]
         self._physically = False
-        self._written: _Written = {}
-        self._frames = [_Frame(dict(frame), True)]
-        self._path: Truth = True
-        self._facts: dict[Term, int] = {}
-        self._traps: list[TrapPath] = []
-        self._waited: list[_Return] = []
         self._touched: list[Touched] = []
         self._stored: list[TouchedPhysical] = []
         self._stored_in_view: list[TouchedPhysical] = []
         self._rewalked: list[Rewalked] = []
         self._viewed_as: dict[Term, Key | None] = {}
-        self._translating = 0
         self._most_choices = 0
 
     # -- state
-
-    def local(self, name: str) -> Value | Truth:
-        return self._frames[-1].values[name]
-
-    def assign(self, name: str, value: Value | Truth, width: int) -> None:
-        frame = self._frames[-1]
-        frame.values[name] = value
-        frame.widths[name] = width
 
     def read(self, element: str, index: Value | None) -> Value:
         value = self._slot(self._written, element)
         if index is None:
             return value
-        return self.read_array(_term(value), index, self._shapes[element])
+        return self.read_array(as_term(value), index, self._shapes[element])
 
     def write(self, element: str, value: Value, index: Value | None) -> None:
         if index is not None:
-            array = _term(self._slot(self._written, element))
+            array = as_term(self._slot(self._written, element))
             value = self.write_array(array, index, value, self._shapes[element])
         self._written[element] = value
         if element == self.isa.pc:
-            self._written[_PC_AFTER] = value
-
-    def _slot(self, written: _Written, name: str) -> Value:
-        value = written.get(name)
-        if value is None:
-            value = self._initial.get(name)
-            if value is None:
-                value = self._start[name]
-        return value
+            self._written[PC_AFTER] = value
 
     def choose(self, width: int) -> Value:
         """The next choice; its number depends on the path where branches chose differently."""
-        position = self._slot(self._written, _CHOICES)
-        self._written[_CHOICES] = self._counted(position)
+        position = self._slot(self._written, CHOICES_MADE)
+        self._written[CHOICES_MADE] = self._counted(position)
         return self.extract(self._choice(position), CHOICE_WIDTH, width - 1, 0)
 
     def _counted(self, position: Value) -> Value:
         if isinstance(position, Term):
             condition, then, orelse = position.args
-            return self.select(
-                condition, self._counted(then), self._counted(orelse), _COUNTER_WIDTH
-            )
+            return self.select(condition, self._counted(then), self._counted(orelse), COUNTER_WIDTH)
         self._most_choices = max(self._most_choices, position + 1)
         return position + 1
 
@@ -276,12 +228,12 @@ class Symbolic(Storage):
         size = width // self.memory.cell_width
         physical = self._reach(address, size, Access.WRITE, mode)
         if not self.stopped():
-            self._written[_MEMORY] = self.store_cells(self._memory, physical, value, size)
+            self._written[MEMORY_IN_VIEW] = self.store_cells(self._memory, physical, value, size)
             if not self.abstract:
                 self._stored_in_view.append(TouchedPhysical(self._now(), physical, size))
             if self._physically:
                 at = self._physical_address(physical)
-                self._written[_PHYSICAL] = self.store_cells(self._cells, at, value, size)
+                self._written[PHYSICAL_MEMORY] = self.store_cells(self._cells, at, value, size)
 
     def load_physical(self, address: Value, width: int) -> Value:
         size = width // self.memory.cell_width
@@ -293,7 +245,7 @@ class Symbolic(Storage):
                         Rewalked(both, address, size, stored.address, stored.size)
                     )
             if self.apart and not self._stored:
-                return self._elsewhere(_term(self._initial[_MEMORY]), address, size)
+                return self._elsewhere(as_term(self._initial[MEMORY_IN_VIEW]), address, size)
         return self._elsewhere(self._cells, address, size)
 
     def _elsewhere(self, memory: Term, address: Value, size: int) -> Value:
@@ -307,15 +259,15 @@ class Symbolic(Storage):
         if not self._translating:
             self._stored.append(TouchedPhysical(self._now(), address, size))
         if not self.abstract:
-            self._written[_MEMORY] = self.store_cells(self._memory, address, value, size)
+            self._written[MEMORY_IN_VIEW] = self.store_cells(self._memory, address, value, size)
             return
-        self._written[_PHYSICAL] = self.store_cells(self._cells, address, value, size)
+        self._written[PHYSICAL_MEMORY] = self.store_cells(self._cells, address, value, size)
         cell = self.memory.cell_width
         for i in range(size):  # neighbours need not be neighbours in the view
             low = cell * (size - 1 - i if self.memory.big_endian else i)
             part = self.extract(value, width, low + cell - 1, low)
             at = self.place_in_view(self.further(address, i))
-            self._written[_MEMORY] = self.store_cells(self._memory, at, part, 1)
+            self._written[MEMORY_IN_VIEW] = self.store_cells(self._memory, at, part, 1)
 
     def translate(self, address: Value, size: int, access: Access, mode: Value | None) -> Value:
         place = self._reach(address, size, access, mode)
@@ -327,7 +279,7 @@ class Symbolic(Storage):
             return self.negate(self._view(address, size, access, mode)[0])
         traps, path, written, facts = self._traps, self._path, self._written, self._facts
         self._traps, self._written = [], dict(written)
-        self._frames.append(_Frame({}, True, True))
+        self._frames.append(Frame({}, True, True))
         self._path = True
         self._by_routine(address, size, access, mode)
         refused = self.any(*(trap.condition for trap in self._traps))
@@ -337,12 +289,14 @@ class Symbolic(Storage):
 
     @property
     def _memory(self) -> Term:
-        return _term(self._slot(self._written, _MEMORY))
+        return as_term(self._slot(self._written, MEMORY_IN_VIEW))
 
     @property
     def _cells(self) -> Term:
         """Memory as physical accesses find it."""
-        return _term(self._slot(self._written, _PHYSICAL if self.abstract else _MEMORY))
+        return as_term(
+            self._slot(self._written, PHYSICAL_MEMORY if self.abstract else MEMORY_IN_VIEW)
+        )
 
     def _physical_address(self, place: Value) -> Value:
         return self._function(PHYSICAL_ADDRESS, place)
@@ -408,193 +362,7 @@ class Symbolic(Storage):
             return True
         return any(name in self._written for name in self._translation_elements)
 
-    # -- control flow
-
-    def stopped(self) -> bool:
-        return self._path is False
-
-    def _now(self) -> Truth:
-        """The condition of being here, from the start of the run."""
-        return self.both(self._frames[-1].outer, self._path)
-
-    def branch(
-        self, condition: Truth, then: Callable[[], None], orelse: Callable[[], None]
-    ) -> None:
-        if isinstance(condition, Term):
-            known = self._known(condition, {})
-            condition = condition if known is None else known
-        if not isinstance(condition, Term):
-            (then if condition else orelse)()
-            return
-        frame = self._frames[-1]
-        before = _Arm(self._path, self._written, frame.values, self._facts)
-        first = self._arm(before, condition, then)
-        second = self._arm(before, self.negate(condition), orelse)
-        if first.path is False or second.path is False:
-            going = second if first.path is False else first
-            self._path, self._written, frame.values = going.path, going.written, going.values
-            self._facts = going.facts
-            return
-        both_whole = first.whole and second.whole
-        self._path = before.path if both_whole else self.either(first.path, second.path)
-        self._facts = before.facts
-        self._written = self._merge_written(condition, first.written, second.written)
-        frame.values = self._merge_values(condition, first.values, second.values)
-
-    def _arm(self, before: "_Arm", condition: Truth, body: Callable[[], None]) -> "_Arm":
-        frame = self._frames[-1]
-        entered = self.both(before.path, condition)
-        self._path, self._written = entered, dict(before.written)
-        frame.values = dict(before.values)
-        self._facts = dict(before.facts)
-        self._learn(condition, True)
-        if entered is not False:
-            body()
-        return _Arm(self._path, self._written, frame.values, self._facts, self._path is entered)
-
-    def _learn(self, condition: Truth, holds: bool) -> None:
-        """Note what follows from a condition on this path."""
-        if not isinstance(condition, Term):
-            return
-        self._facts[condition] = holds
-        if condition.op is Op.NOT:
-            self._learn(condition.args[0], not holds)
-        elif condition.op is (Op.AND if holds else Op.OR):
-            self._learn(condition.args[0], holds)
-            self._learn(condition.args[1], holds)
-        elif condition.op is Op.EQUAL and holds and not isinstance(condition.args[1], Term):
-            self._facts[condition.args[0]] = condition.args[1]
-
-    def _known(self, condition: Term, asked: dict[Term, bool | None]) -> bool | None:
-        """The condition's value, if the path decides it; `asked` keeps those of shared parts."""
-        if condition not in asked:
-            fact = self._facts.get(condition)
-            asked[condition] = self._follows(condition, asked) if fact is None else bool(fact)
-        return asked[condition]
-
-    def _follows(self, condition: Term, asked: dict[Term, bool | None]) -> bool | None:
-        args = condition.args
-        match condition.op:
-            case Op.NOT:
-                inner = self._known(args[0], asked)
-                return None if inner is None else not inner
-            case Op.EQUAL if not isinstance(args[1], Term):
-                value = self._facts.get(args[0])
-                return None if value is None else value == args[1]
-            case Op.AND | Op.OR:
-                parts = [self._known(part, asked) for part in args]
-                absorbing = condition.op is Op.OR
-                if absorbing in parts:
-                    return absorbing
-                return None if None in parts else not absorbing
-            case _:
-                return None
-
-    def trap(self, cause: str, trap_class: TrapClass, arguments: tuple[Value | Truth, ...]) -> None:
-        path = TrapPath(self._now(), cause, trap_class, arguments, self._translating > 0)
-        self._traps.append(path)
-        self._path = False
-
-    def wait(self) -> None:
-        self._waited.append(_Return(self._now(), None, self._written))
-        self._path = False
-
-    def enter(self, parameters: Mapping[str, Value | Truth]) -> None:
-        frame = _Frame(dict(parameters), self._now(), self._path, self._facts)
-        self._frames.append(frame)
-        self._path = True
-
-    def give_back(self, value: Value | Truth, width: int) -> None:
-        self._frames[-1].returned.append(_Return(self._path, value, self._written, self._facts))
-        self._path = False
-
-    def leave(self, width: int | None) -> Value | Truth | None:
-        frame = self._frames.pop()
-        ends = frame.returned
-        if self._path is not False:
-            ends = [*ends, _Return(self._path, None, self._written, self._facts)]
-        path, value, self._written = self._merge(ends, width)
-        self._path = self.both(frame.caller, path)
-        self._facts = self._facts_after(frame.facts, [end.facts for end in ends])
-        return value
-
-    def _facts_after(self, before: dict[Term, int], ends: list[dict[Term, int]]) -> dict[Term, int]:
-        """What is noted after a call that has ended in one of some ways."""
-        return before
-
-    # -- merging
-
-    def _merge(
-        self, ends: list[_Return], width: int | None
-    ) -> tuple[Truth, Value | Truth | None, _Written]:
-        """One end for several that exclude one another: its path, value and state."""
-        if not ends:
-            return False, None, self._written
-        last = ends[-1]
-        path, value, written = last.path, last.value, last.written
-        for end in reversed(ends[:-1]):
-            path = self.either(end.path, path)
-            if width is not None:
-                value = self._select_any(end.path, end.value, value, width)
-            written = self._merge_written(end.path, end.written, written)
-        return path, value, written
-
-    def _select_any(self, condition: Truth, then: _Any, orelse: _Any, width: int) -> Value | Truth:
-        """A selected value of either sort: a truth value if `width` is 0."""
-        if width == 0:
-            return self.select_truth(condition, cast(Truth, then), cast(Truth, orelse))
-        return self.select(condition, cast(Value, then), cast(Value, orelse), width)
-
-    def _merge_written(self, condition: Truth, then: _Written, orelse: _Written) -> _Written:
-        if then is orelse:
-            return then
-        merged: _Written = {}
-        for name in {**then, **orelse}:
-            first, second = self._slot(then, name), self._slot(orelse, name)
-            merged[name] = self._select_slot(name, condition, first, second)
-        return merged
-
-    def _select_slot(self, name: str, condition: Truth, then: Value, orelse: Value) -> Value:
-        if name in (_MEMORY, _PHYSICAL):
-            return self.select_memory(condition, _term(then), _term(orelse))
-        shape = self._shapes.get(name)
-        if shape is not None:
-            return self.select_array(condition, _term(then), _term(orelse), shape)
-        if name == _CHOICES:
-            width = _COUNTER_WIDTH
-        else:
-            width = self._element_widths[self.isa.pc if name == _PC_AFTER else name]
-        return self.select(condition, then, orelse, width)
-
-    def _merge_values(self, condition: Truth, then: _Values, orelse: _Values) -> _Values:
-        """Locals that only one arm assigned are not used after it."""
-        merged: _Values = {}
-        widths = self._frames[-1].widths
-        for name, first in then.items():
-            second = orelse.get(name)
-            if first is second or second is None:
-                merged[name] = first
-            else:
-                merged[name] = self._select_any(condition, first, second, widths[name])
-        return merged
-
-
-@dataclass(slots=True, eq=False)
-class _Arm:
-    """Where an arm of a branch ended; `whole`: all its paths reached the end."""
-
-    path: Truth
-    written: _Written
-    values: _Values
-    facts: dict[Term, int]
-    whole: bool = True
-
 
 def physical_memory(terms: Terms, memory: Memory) -> Term:
     """Memory before an abstract run, by physical addresses."""
     return terms.array(f"physical {memory.name}", memory.address_width, memory.cell_width)
-
-
-def _term(value: Value) -> Term:
-    assert isinstance(value, Term)
-    return value
