@@ -16,6 +16,7 @@ from typing import TypeAlias
 from checker.answers import Answer, Undecided
 from checker.assignment import Assignment, Evaluation
 from checker.components import LOCATION, MEMORY, MODE
+from checker.operand_sets import FORM
 from checker.pairs import Pair
 from checker.replay import Replay
 from checker.replay import Side as Replayed
@@ -38,7 +39,7 @@ MOST_CELLS_IN_FORMS = 64
 """The same where one form of each operand is chosen."""
 
 MOST_FORMS = 1
-"""Forms of operands that are tried by themselves."""
+"""Operands of states that showed something which are tried by themselves."""
 
 MOST_REMEMBERED = 12
 """Assignments kept that showed something, to try them on the next obligations."""
@@ -132,6 +133,7 @@ class Prover:
         self._answers: dict[tuple[object, ...], Found] = {}
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
         self._end = math.inf  # in processor seconds: no question is begun after it
+        self._plain: dict[tuple[int, tuple[Expr, ...]], dict[Term, int] | None] = {}
         self._solved: list[Assignment] = []  # values that showed something, the latest first
 
     @property
@@ -239,17 +241,22 @@ class Prover:
         """Whether one call of the solver shows that the answer is no; looks for no yes."""
         if obligation.name in self.log.skip or process_time() > self._end:
             return False
-        if self._touches_memory(obligation):
-            shown = self._seen_before(obligation) or self._varied(obligation)
-            shown = shown or self._with_known_operands(obligation)
-            if shown is not None:
-                self._keep(obligation, Found(Answer.YES, shown))
-                return False
         vouched = self._abstraction_vouches(obligation)
+        if vouched and obligation.goal(self.pair(obligation, ABSTRACT)) is False:
+            return True
+        memory = self._touches_memory(obligation)
+        shown = (self._seen_before(obligation) or self._varied(obligation)) if memory else None
+        if shown is not None:
+            self._keep(obligation, Found(Answer.YES, shown))
+            return False
         marked = any(self.subject.is_marked(mode) for mode in self._modes(obligation))
         part = LITTLE if marked else SOME
         if vouched and isinstance(self._verdict(obligation, ABSTRACT, part), Proved):
             return True
+        shown = self._with_known_operands(obligation) if memory else None
+        if shown is not None:
+            self._keep(obligation, Found(Answer.YES, shown))
+            return False
         return (marked or not vouched) and isinstance(
             self._verdict(obligation, CONCRETE, part), Proved
         )
@@ -475,13 +482,7 @@ class Prover:
         conditions = self._conditions(obligation, pair, obligation.goal(pair), whole=True)
         if conditions is None:
             return None
-        tried: list[dict[Term, int]] = []
-        for seed in self._solved:
-            known = Known(seed, base)
-            values = {field: known.symbol(field.args[0]) for field in fields}
-            if values in tried:
-                continue
-            tried.append(values)
+        for values in self._operands_to_try(obligation, pair, base, fields):
             self.log.announce(obligation.name)
             substitution = Substitution(self.subject.engines.concrete, values)
             found = self._solver.find(*(substitution.truth(c) for c in conditions))
@@ -490,9 +491,47 @@ class Prover:
                 shown = self._replayed(obligation, pair, found)
                 if shown is not None:
                     return shown
-            if len(tried) == MOST_FORMS:
-                break
         return None
+
+    def _operands_to_try(
+        self, obligation: Obligation, pair: Pair, base: Assignment, fields: Sequence[Term]
+    ) -> Iterator[dict[Term, int]]:
+        """Operands that touch the least memory, then those of what showed something last."""
+        plain = self._plain_operands(obligation, pair, base, fields)
+        if plain is not None:
+            yield plain
+        for seed in self._solved[:MOST_FORMS]:
+            known = Known(seed, base)
+            yield {field: known.symbol(field.args[0]) for field in fields}
+
+    def _plain_operands(
+        self, obligation: Obligation, pair: Pair, base: Assignment, fields: Sequence[Term]
+    ) -> dict[Term, int] | None:
+        """Operands with which the instruction retires in the base and makes the fewest accesses;
+        None if none were found."""
+        key = (obligation.first, obligation.constraints)
+        if key not in self._plain:
+            subject = self.subject
+            least: tuple[int, dict[Term, int]] | None = None
+            for values in samples(
+                {field.args[0]: (1 << field.width) - 1 for field in fields},
+                subject.operands.conditions,
+                subject.engines.terms,
+                base,
+                subject.machine.isa.memory,
+                SAMPLES,
+            ):
+                run = self._cases.case(pair, False, values, base).runs[0]
+                count = len(run.outcome.accesses.virtual)
+                if run.retires and (least is None or count < least[0]):
+                    own = {
+                        field: values.symbols[field.args[0]]
+                        for field in fields
+                        if field.args[0].endswith(FORM)
+                    }
+                    least = (count, own)
+            self._plain[key] = None if least is None else least[1]
+        return self._plain[key]
 
     def _concrete_conditions(self, obligation: Obligation) -> list[Truth] | None:
         """What must hold together on concrete translation; None if it never does, or the

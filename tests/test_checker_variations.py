@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from checker.answers import Answer, OperandSet
+from checker.answers import Answer, Classification, OperandSet
 from checker.assignment import Assignment, Evaluation
 from checker.classify import classify
 from checker.folding import Folding
@@ -46,18 +46,36 @@ def test_swapped_a_seed_begins_where_its_second_state_was() -> None:
     assert other.arrays == {"memory E": {0: 5}}
 
 
-def test_all_that_probes_of_the_vax_depend_on_is_found_though_operands_have_hundreds_of_forms() -> (
-    None
-):
+MAPPING = frozenset({"MAPEN", "P0BR", "P0LR", "P1BR", "P1LR", "SBR", "SLR"})
+
+
+def vax(instruction: str) -> Classification:
     isa = load(str(ISAS / "vax" / "vax.isa")).isa
     assert isa is not None
     (configuration,) = isa.configurations
-    (prober,) = [i for i in isa.instructions if i.name == "PROBER"]
+    (chosen,) = [i for i in isa.instructions if i.name == instruction]
+    return classify(isa, configuration, chosen, OperandSet(), timeout_ms=10_000)
 
-    found = classify(isa, configuration, prober, OperandSet(), timeout_ms=10_000)
+
+def test_all_that_probes_of_the_vax_depend_on_is_found_though_operands_have_hundreds_of_forms() -> (
+    None
+):
+    found = vax("PROBER")
 
     assert found.undecided == ()
     assert found.escape is Answer.YES
-    assert {"PRV", "MAPEN", "P0BR", "P0LR", "P1BR", "P1LR", "SBR", "SLR"} <= set(
-        found.behaviour_sensitive.names
-    )
+    assert {"PRV", *MAPPING} <= set(found.behaviour_sensitive.names)
+
+
+def test_what_operands_in_registers_show_is_found_though_others_touch_much_memory() -> None:
+    found = vax("MFPR computed")
+
+    assert found.undecided == ()
+    assert {"mode", "location", *MAPPING} <= set(found.behaviour_sensitive.names)
+
+
+def test_the_solver_is_not_asked_whether_the_mode_matters_where_both_runs_are_the_same() -> None:
+    found = vax("ADDL3")
+
+    assert not found.result_sensitive.names
+    assert found.solver_calls <= 5
