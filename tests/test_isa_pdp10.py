@@ -100,6 +100,15 @@ def test_a_user_program_runs_relocated_and_calls_the_monitor() -> None:
     assert bare.state.cells[0o500] & 0o777777 == 0o20 + 12
 
 
+def test_jsr_ignores_its_accumulator_field() -> None:
+    bare = machine({0o100: f".cell {0o264140_000500}"}, PC=0o100)
+
+    bare.step()
+
+    assert bare.pc == 0o501
+    assert bare.state.cells[0o500] == 0o101
+
+
 def test_a_reference_past_the_protection_executes_a_zero() -> None:
     bare = machine({0o41: "jsr 0o500"}, {0o20: "move 1, 0o2000"}, low=1, PC=0o20, USER=USER)
     bare.state.cells[0o40] = 7
