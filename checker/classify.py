@@ -11,7 +11,8 @@ from time import perf_counter
 
 from checker.answers import Classification, OperandSet
 from checker.components import machine_of
-from checker.obligations import Log, Prover
+from checker.obligations import Log
+from checker.prover import Prover
 from checker.replay import Replay
 from checker.sensitivity import Classifier
 from checker.solve import Solver

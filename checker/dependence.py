@@ -13,7 +13,8 @@ from checker.classes import Definitions
 from checker.component_answers import Answers
 from checker.components import LOCATION, MEMORY, MODE
 from checker.first_witnesses import FirstWitnesses
-from checker.obligations import Obligation, Prover
+from checker.obligations import Obligation
+from checker.prover import Prover
 from checker.subject import ABSTRACT
 from checker.terms import Term, support
 
@@ -311,4 +312,4 @@ class Dependence:
 def changeable(prover: Prover, definitions: Definitions, mode: int) -> list[str]:
     """Components that a run in the mode may change, by its text."""
     obligation = definitions.retires(mode, ())
-    return prover.pair(obligation, ABSTRACT).first.changeable()
+    return prover.conditions.pair(obligation, ABSTRACT).first.changeable()

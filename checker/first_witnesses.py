@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from checker.answers import Answer, Witness
-from checker.obligations import Found, Obligation, Prover
+from checker.obligations import Found, Obligation
+from checker.prover import Prover
 from checker.witness import describe, explaining
 
 
@@ -37,8 +38,8 @@ class FirstWitnesses:
         key = f"{property_}/{clause}"
         if found.shown is None or key in self.kept:
             return
-        case = self.prover.lessened(obligation, found.shown)
-        differs = self.prover.shows(obligation, case)
+        case = self.prover.showing.lessened(obligation, found.shown)
+        differs = self.prover.showing.shows(obligation, case)
         if clause in ("control", "virtual control"):
             components = differs
         elif clause:

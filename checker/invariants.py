@@ -13,8 +13,9 @@ from checker import starts
 from checker.answers import Answer, Fact, OperandSet
 from checker.assignment import Assignment
 from checker.components import Machine, machine_of
-from checker.obligations import About, Log, Obligation, Prover
+from checker.obligations import About, Log, Obligation
 from checker.pairs import Pair
+from checker.prover import Prover
 from checker.replay import Replay, Side
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.states import Known, machine_state

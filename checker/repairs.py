@@ -6,7 +6,8 @@ from dataclasses import replace
 from checker.answers import Answer, Fixed, OperandSet, Repairs, Undecided, Witness
 from checker.classify import prover_of
 from checker.components import constraint, fixable
-from checker.obligations import Log, Obligation, Prover, Shown
+from checker.obligations import Log, Obligation, Shown
+from checker.prover import Prover
 from checker.replay import Side
 from checker.sensitivity import Classifier
 from checker.states import Case
@@ -104,7 +105,7 @@ class _Search:
         constraints = classifier.constraints
         found = Answer.NO
         for mode in classifier.real:
-            found |= self._prover.satisfiable(mode, constraints)
+            found |= self._prover.bases.satisfiable(mode, constraints)
         if found is Answer.UNKNOWN:
             self._note("whether any state satisfies the constraints is unknown")
         elif found is Answer.NO and not fixed:
@@ -169,7 +170,7 @@ class _Search:
         constraints = tuple(e for _, e in self._constrained(fixed).constraints)
         for obligation, case in self._known:
             changed = replace(case, runs=(self._run(case, fixed), *case.runs[1:]))
-            if self._prover.shows(replace(obligation, constraints=constraints), changed):
+            if self._prover.showing.shows(replace(obligation, constraints=constraints), changed):
                 return changed
         return None
 
@@ -189,8 +190,8 @@ class _Search:
         if self.first is None:
             return None
         clause, obligation, shown = self.first
-        case = self._prover.lessened(obligation, shown)
-        differs = components = self._prover.shows(obligation, case)
+        case = self._prover.showing.lessened(obligation, shown)
+        differs = components = self._prover.showing.shows(obligation, case)
         if clause not in ("control", "virtual control"):
             first, second = (run.before for run in case.runs)
             components = explaining(self._machine, first, second, obligation.differ)

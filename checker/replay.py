@@ -73,9 +73,7 @@ class Replay:
         size = () if machine.size is None else (machine.size,)
         self._components = frozenset((*machine.control, *machine.outside, *size))
         self._assumptions = assumptions(machine.isa)
-        self.bases: dict[
-            tuple[int, tuple[Expr, ...]], Assignment | None
-        ] = {}  # of `checker.obligations`
+        self.bases: dict[tuple[int, tuple[Expr, ...]], Assignment | None] = {}  # of `checker.bases`
 
     def side(
         self,

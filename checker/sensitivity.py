@@ -8,7 +8,7 @@ from checker.component_answers import Answers
 from checker.components import LOCATION, MEMORY, MODE, may_differ
 from checker.dependence import Dependence, changeable
 from checker.first_witnesses import FirstWitnesses
-from checker.obligations import Prover
+from checker.prover import Prover
 from checker.subject import ABSTRACT
 from spec.ir import Configuration, Expr, TrapClass
 from spec.told_modes import told_modes
