@@ -8,15 +8,16 @@ from typing import Any, TypeAlias, assert_never
 import z3
 
 from checker import exporting
-from checker.assignment import Assignment, cell_addresses
+from checker.assignment import Assignment
 from checker.cases import cases
 from checker.cuts import cut, without_contents
 from checker.flattening import Applied, Flattening, Read
 from checker.meetings import Loose
 from checker.storage import Storage
 from checker.substitution import Substitution
-from checker.terms import Argument, Op, Term, Terms, Truth, Value, in_order, support
-from spec.ir import BinaryOp, CompareOp, Memory, UnaryOp
+from checker.terms import Op, Term, Terms, Truth, Value, in_order, support
+from checker.z3_terms import Z3Terms
+from spec.ir import Memory
 
 PATIENCE = 5
 """How often a question is asked again that a busy machine kept from the processor."""
@@ -68,8 +69,8 @@ class Solver:
         self.fields, self.plain = fields, plain
         self._memory = memory
         self._timeout = timeout_ms / 1000
-        self._known: dict[Term, Any] = {}
-        self._functions: dict[str, Any] = {}
+        self._z3 = Z3Terms(memory)
+        self._truth = self._z3.truth
         self._arrays = z3.SolverFor("QF_AUFBV")
         self._storage = Storage(terms, memory)
         self._exact = Flattening(terms, memory)
@@ -312,7 +313,7 @@ class Solver:
         def value(given: Value | Truth) -> int:
             if not isinstance(given, Term):
                 return given
-            known = model.eval(self._translate(given), model_completion=True)
+            known = model.eval(self._z3.translate(given), model_completion=True)
             return int(z3.is_true(known)) if z3.is_bool(known) else known.as_long()
 
         reached = hidden = 0
@@ -352,25 +353,25 @@ class Solver:
             seen.add(term)
             match term.op:
                 case Op.SYMBOL:
-                    found.symbols[term.args[0]] = number(self._known[term])
+                    found.symbols[term.args[0]] = number(self._z3.known[term])
                 case Op.APPLY:
                     given = tuple(
-                        number(self._known[a]) if isinstance(a, Term) else a
+                        number(self._z3.known[a]) if isinstance(a, Term) else a
                         for a in term.args[2::2]
                     )
-                    found.results[term.args[0], given] = number(self._known[term])
+                    found.results[term.args[0], given] = number(self._z3.known[term])
                 case Op.READ:
                     array, index, width = term.args
-                    self._contents(found, number, array, self._vector(index, width))
+                    self._contents(found, number, array, self._z3.vector(index, width))
                 case Op.LOAD | Op.STORE:
                     array, address = term.args[0], term.args[1]
                     size = term.args[3] if term.op is Op.STORE else term.args[2]
-                    start = self._vector(address, self._memory.address_width)
+                    start = self._z3.vector(address, self._memory.address_width)
                     for i in range(size):
                         self._contents(found, number, array, start + i)
                 case Op.WRITE:
                     array, index, _, width, _ = term.args
-                    self._contents(found, number, array, self._vector(index, width))
+                    self._contents(found, number, array, self._z3.vector(index, width))
                 case _:
                     pass
         return found
@@ -386,112 +387,11 @@ class Solver:
             if term.op is Op.ARRAY:
                 content = found.arrays.setdefault(term.args[0], {})
                 if place not in content:
-                    content[place] = number(z3.Select(self._known[term], index))
+                    content[place] = number(z3.Select(self._z3.known[term], index))
             elif term.op is Op.SELECT_ARRAY:
                 left.extend(term.args[1:])
             else:
                 left.append(term.args[0])
-
-    # -- translation
-
-    def _truth(self, condition: Truth) -> Any:
-        if not isinstance(condition, Term):
-            return z3.BoolVal(condition)
-        return self._translate(condition)
-
-    def _vector(self, value: Value, width: int) -> Any:
-        return self._known[value] if isinstance(value, Term) else z3.BitVecVal(value, width)
-
-    def _translate(self, root: Term) -> Any:
-        known = self._known
-        for term in in_order((root,), known.__contains__):
-            known[term] = self._node(term)
-        return known[root]
-
-    def _node(self, term: Term) -> Any:
-        args, width = term.args, term.width
-        vector = self._vector
-        match term.op:
-            case Op.SYMBOL:
-                return z3.BitVec(args[0], width) if width else z3.Bool(args[0])
-            case Op.ARRAY:
-                return z3.Array(args[0], z3.BitVecSort(args[1]), z3.BitVecSort(args[2]))
-            case Op.APPLY:
-                return self._apply(term)
-            case Op.UNARY:
-                return _unary(args[0], vector(args[1], width), width)
-            case Op.BINARY:
-                return _binary(args[0], vector(args[1], width), vector(args[2], width), width)
-            case Op.EXTRACT:
-                return z3.Extract(args[1], args[2], self._known[args[0]])
-            case Op.CONCAT:
-                return z3.Concat(vector(args[0], width - args[2]), vector(args[1], args[2]))
-            case Op.EXTEND:
-                extend = z3.SignExt if args[2] else z3.ZeroExt
-                return extend(width - args[1], self._known[args[0]])
-            case Op.SELECT if width == 0:
-                return z3.If(self._known[args[0]], self._bool(args[1]), self._bool(args[2]))
-            case Op.SELECT:
-                return z3.If(self._known[args[0]], vector(args[1], width), vector(args[2], width))
-            case Op.SELECT_ARRAY:
-                return z3.If(*(self._known[a] for a in args))
-            case Op.EQUAL:
-                return vector(args[0], args[2]) == vector(args[1], args[2])
-            case Op.LESS:
-                return _less(args[0], vector(args[1], args[3]), vector(args[2], args[3]))
-            case Op.AND:
-                return z3.And(*(self._known[a] for a in args))
-            case Op.OR:
-                return z3.Or(*(self._known[a] for a in args))
-            case Op.NOT:
-                return z3.Not(self._known[args[0]])
-            case Op.BIT:
-                return z3.If(self._known[args[0]], z3.BitVecVal(1, 1), z3.BitVecVal(0, 1))
-            case Op.READ:
-                return z3.Select(self._known[args[0]], vector(args[1], args[2]))
-            case Op.WRITE:
-                array, index, value, index_width, value_width = args
-                return z3.Store(
-                    self._known[array], vector(index, index_width), vector(value, value_width)
-                )
-            case Op.LOAD:
-                cells = [z3.Select(self._known[args[0]], place) for place in self._cells(*args[1:])]
-                return cells[0] if len(cells) == 1 else z3.Concat(*cells)
-            case Op.STORE:
-                return self._store(*args)
-            case _:
-                assert_never(term.op)
-
-    def _bool(self, value: Argument) -> Any:
-        return self._known[value] if isinstance(value, Term) else z3.BoolVal(value)
-
-    def _apply(self, term: Term) -> Any:
-        name, *flat = term.args
-        widths, arguments = flat[0::2], flat[1::2]
-        function = self._functions.get(name)
-        if function is None:
-            result = z3.BitVecSort(term.width) if term.width else z3.BoolSort()
-            function = z3.Function(name, *(z3.BitVecSort(w) for w in widths), result)
-            self._functions[name] = function
-        return function(*(self._vector(a, w) for a, w in zip(arguments, widths, strict=True)))
-
-    def _cells(self, address: Value, size: int) -> list[Any]:
-        """Addresses of the cells of an access, most significant first."""
-        if not isinstance(address, Term):
-            places = cell_addresses(self._memory, address, size)
-            return [z3.BitVecVal(place, self._memory.address_width) for place in places]
-        start = self._known[address]
-        terms = [start if i == 0 else start + i for i in range(size)]
-        return terms if self._memory.big_endian else terms[::-1]
-
-    def _store(self, memory: Term, address: Value, value: Value, size: int) -> Any:
-        cell = self._memory.cell_width
-        array, whole = self._known[memory], self._vector(value, size * cell)
-        for number, place in enumerate(self._cells(address, size)):
-            low = (size - 1 - number) * cell
-            part = whole if size == 1 else z3.Extract(low + cell - 1, low, whole)
-            array = z3.Store(array, place, part)
-        return array
 
 
 def _check(solver: Any, seconds: float) -> Any:
@@ -505,99 +405,3 @@ def _check(solver: Any, seconds: float) -> Any:
         if answer != z3.unknown or left < seconds / 10:
             break
     return answer
-
-
-def _less(op: CompareOp, left: Any, right: Any) -> Any:
-    match op:
-        case CompareOp.ULT:
-            return z3.ULT(left, right)
-        case CompareOp.SLT:
-            return left < right
-        case CompareOp.ULE:
-            return z3.ULE(left, right)
-        case CompareOp.SLE:
-            return left <= right
-        case CompareOp.EQ | CompareOp.NE:
-            raise AssertionError(op)
-        case _:
-            assert_never(op)
-
-
-def _unary(op: UnaryOp, operand: Any, width: int) -> Any:
-    match op:
-        case UnaryOp.NOT:
-            return ~operand
-        case UnaryOp.NEG:
-            return -operand
-        case UnaryOp.POPCOUNT:
-            return _sum([z3.Extract(i, i, operand) for i in range(width)], width)
-        case UnaryOp.CLZ:
-            return _first_one(operand, width, range(width))
-        case UnaryOp.CTZ:
-            return _first_one(operand, width, range(width - 1, -1, -1))
-        case UnaryOp.REVERSE_BYTES:
-            parts = [z3.Extract(i + 7, i, operand) for i in range(0, width, 8)]
-            return parts[0] if len(parts) == 1 else z3.Concat(*parts)
-        case _:
-            assert_never(op)
-
-
-def _sum(bits: list[Any], width: int) -> Any:
-    total = z3.BitVecVal(0, width)
-    for bit in bits:
-        total = total + (z3.ZeroExt(width - 1, bit) if width > 1 else bit)
-    return total
-
-
-def _first_one(operand: Any, width: int, positions: range) -> Any:
-    """The distance of the first one from the end of `positions`, in their order reversed."""
-    count = z3.BitVecVal(width, width)
-    for position in positions:
-        distance = width - 1 - position if positions.step > 0 else position
-        is_one = z3.Extract(position, position, operand) == 1
-        count = z3.If(is_one, z3.BitVecVal(distance, width), count)
-    return count
-
-
-def _binary(op: BinaryOp, left: Any, right: Any, width: int) -> Any:
-    match op:
-        case BinaryOp.ADD:
-            return left + right
-        case BinaryOp.SUB:
-            return left - right
-        case BinaryOp.MUL:
-            return left * right
-        case BinaryOp.UDIV:
-            return z3.UDiv(left, right)
-        case BinaryOp.UREM:
-            return z3.URem(left, right)
-        case BinaryOp.SDIV:
-            return left / right
-        case BinaryOp.SREM:
-            return z3.SRem(left, right)
-        case BinaryOp.AND:
-            return left & right
-        case BinaryOp.OR:
-            return left | right
-        case BinaryOp.XOR:
-            return left ^ right
-        case BinaryOp.SHL:
-            return left << right
-        case BinaryOp.LSHR:
-            return z3.LShR(left, right)
-        case BinaryOp.ASHR:
-            return left >> right
-        case BinaryOp.ROL:
-            return _rotate(left, right, width, to_left=True)
-        case BinaryOp.ROR:
-            return _rotate(left, right, width, to_left=False)
-        case _:
-            assert_never(op)
-
-
-def _rotate(left: Any, amount: Any, width: int, *, to_left: bool) -> Any:
-    """The amount is modulo the width, which Z3's own rotation does not say for all widths."""
-    turn = z3.URem(amount, z3.BitVecVal(width, width))
-    back = z3.BitVecVal(width, width) - turn
-    one, other = (turn, back) if to_left else (back, turn)
-    return (left << one) | z3.LShR(left, other)
