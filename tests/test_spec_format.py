@@ -1,5 +1,6 @@
 """The formatter keeps meaning and comments, and what it wrote it leaves alone."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ SNIPPETS = [
 ]
 
 
+@cache
 def _formatted(text: str) -> str:
     made = format_source(text, "x.isa")
     assert isinstance(made, str), made
@@ -79,6 +81,13 @@ def test_descriptions_keep_their_tree_and_comments(path: Path) -> None:
 
     assert _comments(made) == _comments(text)
     assert _formatted(made) == made
+
+
+@pytest.mark.parametrize("path", DESCRIPTIONS, ids=lambda path: path.stem)
+def test_bundled_descriptions_are_in_style(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert _formatted(text) == text
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
