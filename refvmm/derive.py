@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from refvmm.control_block import MARK, ControlBlock, composed, control_block, placed
-from refvmm.redirect import PREFIX, Redirect, relocation
+from refvmm.redirect import PREFIX, Noted, Redirect, relocation
+from refvmm.second_stage import second_stage
 from refvmm.shadow import Shadow, shadow
 from spec import ir
 from spec.effects import statements
@@ -59,15 +60,20 @@ def derive(
     """The monitor for one virtual machine.
 
     `slots`: how many pages the shadow tables map at a time, where the configuration has such
-    tables. `virtual`: the elements of the virtual machine, if a monitor runs in it.
+    tables; twice as many where they are a second stage, which also maps the guest's own tables.
+    `virtual`: the elements of the virtual machine, if a monitor runs in it.
     """
     virtual = virtual or isa.elements
     block = control_block(isa, configuration, virtual)
     tables = None
     if configuration.install is not None:
-        tables = shadow(isa, configuration, block, slots)
+        if configuration.second_stage:
+            tables = second_stage(isa, configuration, 2 * slots)
+        else:
+            tables = shadow(isa, configuration, block, slots)
     watched = tables.watched if tables else frozenset[str]()
-    redirect = Redirect(block.homes, isa.memory, tables is not None, watched)
+    noted = tables.noted if tables else Noted.NOTHING
+    redirect = Redirect(block.homes, isa.memory, noted, watched)
     elements = (*isa.elements, *block.elements, *(tables.elements if tables else ()))
     bare = redirect.isa(isa, elements)
     routines = relocation(isa.memory, redirect.widths, redirect.noted)
@@ -140,7 +146,8 @@ def _noting(
 ) -> Iterator[ir.Function]:
     """The redirected functions; those that translate note which cells their walks read."""
     for function in bare.functions:
-        walks = tables is not None and function.name.removeprefix(PREFIX) in translation
+        walks = tables is not None and tables.noted is Noted.VIEW
+        walks = walks and function.name.removeprefix(PREFIX) in translation
         yield replace(function, body=_note(function.body, bare.memory)) if walks else function
 
 

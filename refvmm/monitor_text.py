@@ -35,6 +35,7 @@ _TABLES = {
     "slot.rights": "write, read, fetch",
     "slot.walk": "the pages that its walk read",
     "slot.walks": "how many they are",
+    "slot.place": "the page of the guest that it maps",
     "turn": "the slot to fill next",
     "stale": "what the slots were filled from has changed",
     "touched": "pages that the interpreted instruction reached",

@@ -9,6 +9,7 @@ description again, and may be redirected once more (a monitor under a monitor).
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import assert_never
 
 from spec import ir
@@ -18,18 +19,26 @@ from spec.source import Span
 PREFIX = "vm."
 
 
+class Noted(Enum):
+    """Which accesses the monitor's tables want to know of."""
+
+    NOTHING = 0
+    VIEW = 1  # those through the current view call `vmm.touch`, stores besides `vmm.stored`
+    PLACES = 2  # all to the guest's memory call `vmm.touch`, walks of its own tables included
+
+
 @dataclass(frozen=True, slots=True)
 class Redirect:
     """A place for each element; `homes` without an entry means in place.
 
-    `memory` is that of the machine. `noted`: accesses through the current view call `vmm.touch`,
-    and a change of a home in `watched` sets `vmm.stale` (see `refvmm.shadow`).
+    `memory` is that of the machine. A change of a home in `watched` sets `vmm.stale` (see
+    `refvmm.shadow`).
     `widths` collects the sizes, in bits, of the accesses to physical memory that were redirected.
     """
 
     homes: Mapping[str, str]
     memory: ir.Memory
-    noted: bool = False
+    noted: Noted = Noted.NOTHING
     watched: frozenset[str] = frozenset()
     widths: set[int] = field(default_factory=set)
 
@@ -151,7 +160,7 @@ class _Body:
         size = width // self._memory.cell_width
         virtual = self._redirect.expr(address)
         yield ir.Translate(at.name, virtual, size, access, self._optional(mode), at.width)
-        if self._redirect.noted and mode is None:
+        if self._redirect.noted is Noted.VIEW and mode is None:
             yield ir.Call(None, "vmm.touch", (virtual,))
         return at
 
@@ -177,16 +186,15 @@ def _staling(old: ir.Read, new: ir.Expr) -> ir.Stmt:
 # --------------------------------------------------------------------------- relocation
 
 
-def relocation(memory: ir.Memory, widths: Iterable[int], noted: bool) -> list[ir.Function]:
+def relocation(memory: ir.Memory, widths: Iterable[int], noted: Noted) -> list[ir.Function]:
     """The routines that reach the region: cell `a` of the virtual machine is `region.base + a`.
 
     Cells at `region.size` and beyond are absent: they read as 0, and nothing is written there.
-    `noted`: a store calls `vmm.stored` with its address.
     """
     single = memory.cell_width
     routines = []
     for width in sorted({*widths, single}):
-        routines += [_load(memory, width), _store(memory, width, noted)]
+        routines += [_load(memory, width, noted), _store(memory, width, noted)]
     return routines
 
 
@@ -205,10 +213,11 @@ def present(memory: ir.Memory, address: ir.Expr, cells: int) -> ir.Expr:
     return ir.Compare(ir.CompareOp.ULE, end, size(memory))
 
 
-def _load(memory: ir.Memory, width: int) -> ir.Function:
+def _load(memory: ir.Memory, width: int, noted: Noted) -> ir.Function:
     address = ir.Local("address", memory.address_width)
     cells = width // memory.cell_width
     whole: ir.Block = (
+        *(_told("vmm.touch", address, cells) if noted is Noted.PLACES else ()),
         ir.LoadPhysical("value", _real(memory, address), width),
         ir.Return(ir.Local("value", width)),
     )
@@ -233,12 +242,14 @@ def _load(memory: ir.Memory, width: int) -> ir.Function:
     return ir.Function(f"vmm.load{width}", (address,), (body,), width)
 
 
-def _store(memory: ir.Memory, width: int, noted: bool) -> ir.Function:
+def _store(memory: ir.Memory, width: int, noted: Noted) -> ir.Function:
     address, value = ir.Local("address", memory.address_width), ir.Local("value", width)
     cells = width // memory.cell_width
     whole: tuple[ir.Stmt, ...] = (ir.StorePhysical(_real(memory, address), value, width),)
-    if noted:
-        whole += (ir.Call(None, "vmm.stored", (address, ir.Literal(cells - 1, address.width))),)
+    if noted is Noted.VIEW:
+        whole += _told("vmm.stored", address, cells)
+    if noted is Noted.PLACES:
+        whole = (*_told("vmm.touch", address, cells), *whole)
     parts: list[ir.Stmt] = []
     for number in range(cells) if cells > 1 else ():
         place = cells - 1 - number if memory.big_endian else number
@@ -249,6 +260,10 @@ def _store(memory: ir.Memory, width: int, noted: bool) -> ir.Function:
         )
     body = ir.If(present(memory, address, cells), whole, tuple(parts))
     return ir.Function(f"vmm.store{width}", (address, value), (body,), None)
+
+
+def _told(routine: str, address: ir.Local, cells: int) -> tuple[ir.Stmt, ...]:
+    return (ir.Call(None, routine, (address, ir.Literal(cells - 1, address.width))),)
 
 
 def _real(memory: ir.Memory, address: ir.Expr) -> ir.Expr:

@@ -12,6 +12,7 @@ from checker.proof import Counterexample
 from checker.statements import Anew, Simulation, Statement, Text, Triple
 from refvmm.derive import Monitor
 from refvmm.lockstep import lockstep
+from refvmm.redirect import Noted
 from refvmm.relation import homes
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
@@ -43,6 +44,7 @@ from spec.ir import (
     Probe,
     Read,
     Role,
+    Translate,
     Trap,
     TrapClass,
     Write,
@@ -188,11 +190,19 @@ def _warm(
     length = codec_of(isa).length(instruction, fields)
     outcome = ConcreteEngine(isa).execute(bare, instruction, fields, length)
     (width,) = [f.parameters[0].width for f in isa.functions if f.name == isa.translate]
-    addresses = [bare.scalars[isa.pc], *(a.address for a in outcome.accesses.virtual)]
+    reached = [(bare.scalars[isa.pc], Access.FETCH)]
+    reached += [(a.address, a.access) for a in outcome.accesses.virtual]
     engine = ConcreteEngine(monitor.virtual)
-    for address in addresses:
+    for address, access in reached:
         at = Literal(address & ((1 << width) - 1), width)
-        touched = engine.run(state, (*monitor.save, touch(at), *monitor.resume), {})
+        touching: Block = (touch(at),)
+        if monitor.shadow.noted is Noted.PLACES:
+            place = Local("place", isa.memory.address_width)
+            touching = (
+                Translate(place.name, at, 1, access, None, place.width),
+                Call(None, "vmm.touch", (place, Literal(0, place.width))),
+            )
+        touched = engine.run(state, (*monitor.save, *touching, *monitor.resume), {})
         if isinstance(touched, Retired):
             state = touched.state
     return state

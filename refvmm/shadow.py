@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from refvmm.control_block import ControlBlock, placed
-from refvmm.redirect import base, present
+from refvmm.redirect import Noted, base, present
 from spec import ir
 from spec.effects import function_reads, statements
 from spec.rewrite import in_block
@@ -33,6 +33,7 @@ class Shadow:
     page: int  # cells
     slots: int
     walks: int  # pages that the walks of one slot may read
+    noted: Noted = Noted.VIEW
 
 
 def shadow(isa: ir.Isa, configuration: ir.Configuration, block: ControlBlock, slots: int) -> Shadow:
@@ -49,8 +50,8 @@ def shadow(isa: ir.Isa, configuration: ir.Configuration, block: ControlBlock, sl
             maker.note(),
             maker.stored(),
             maker.fill(),
-            _own("vmm.install", configuration.install),
-            _own("vmm.remove", configuration.remove),
+            own("vmm.install", configuration.install),
+            own("vmm.remove", configuration.remove),
         ),
         upkeep=tuple(maker.upkeep()),
         watched=frozenset(block.homes[name] for name in inputs if name in block.homes),
@@ -60,7 +61,8 @@ def shadow(isa: ir.Isa, configuration: ir.Configuration, block: ControlBlock, sl
     )
 
 
-def _own(name: str, routine: ir.Function) -> ir.Function:
+def own(name: str, routine: ir.Function) -> ir.Function:
+    """A routine of the configuration as the monitor's."""
     return ir.Function(name, routine.parameters, in_block(routine.body, placed), None)
 
 

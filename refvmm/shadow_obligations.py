@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from checker.proof import Group
 from checker.statements import Part, Settled, Simulation, Statement, Text, Triple
 from refvmm.derive import Monitor
-from refvmm.redirect import base
+from refvmm.redirect import Noted, base
 from refvmm.relation import expressions, homes, region_fits, upkeep, while_running
+from refvmm.stage_obligations import SecondStage
 from refvmm.table_books import Books
 from refvmm.table_contract import Contract
 from refvmm.table_efficiency import Reaching
@@ -41,8 +42,15 @@ def shadow_obligations(
     yield from kept.footprint()
     if not direct:
         return
-    yield from kept.dependence()
     found = list(accesses)
+    if monitor.shadow.noted is Noted.PLACES:
+        stage = SecondStage(*given)
+        yield from stage.placing()
+        yield kept.start()
+        for access, cells in found:
+            yield from stage.reached(direct, access, cells)
+        return
+    yield from kept.dependence()
     for access, cells in found:
         for statement in (*contract.contract(access, cells), contract.relation(access, cells)):
             yield from contract.in_real_modes(statement)
@@ -197,8 +205,11 @@ class _Upkeep(TableTerms):
             not unstaled,
             f"not so in {', '.join(unstaled)}",
         )
+        yield self.start()
+
+    def start(self) -> Settled:
         resets = [e.name for e in self.tables.elements if e.reset]
-        yield Settled(Group.START, "no slot is valid at the start", not resets, f"not 0: {resets}")
+        return Settled(Group.START, "no slot is valid at the start", not resets, f"not 0: {resets}")
 
     def _unstaled(self) -> Iterator[str]:
         """Routines that write a watched element without a look at whether it changes."""

@@ -7,7 +7,7 @@ from checker.statements import Triple
 from refvmm import control_block
 from refvmm.control_block import placed
 from refvmm.derive import Monitor
-from refvmm.redirect import base
+from refvmm.redirect import Noted, base
 from refvmm.relation import expressions, while_running
 from refvmm.shadow import Shadow
 from spec import ir
@@ -26,8 +26,10 @@ class TableTerms:
         self.tables = tables
         self.isa = monitor.description
         (translate,) = [f for f in self.isa.functions if f.name == self.isa.translate]
-        self.va_width = translate.parameters[0].width
+        self.view_width = translate.parameters[0].width
         self.pa_width = self.isa.memory.address_width
+        places = tables.noted is Noted.PLACES
+        self.va_width = self.pa_width if places else self.view_width  # of what names a page
         self.running = expressions(while_running(monitor))
         self.defined = tuple(
             (n, placed(monitor.redirect.expr(e)))

@@ -196,6 +196,7 @@ class Configurations:
             linked,
             tuple(homes.items()),
             tables.monitor_fill,
+            tables.second_stage,
             span=node.span,
         )
 

@@ -19,6 +19,7 @@ Composed = tuple[tuple[str, ir.Expr], ...]
 
 _GUESTS = (ir.Role.GENERAL, ir.Role.FLAG, ir.Role.PC)
 _PARAMETERS = {"install": "(va, pa, rights, slot)", "remove": "(va, slot)"}
+_KEYS = "a page of the guest's is named by a virtual address, or of a second stage by a `paddr`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Tables:
     install: ir.Function | None
     remove: ir.Function | None
     monitor_fill: int
+    second_stage: bool
 
 
 def pure(globals_: Globals, body: Body, value: Value, span: Span) -> ir.Expr:
@@ -168,6 +170,7 @@ class Hosting:
         monitor: int | None = None
         fill = 0
         routines: dict[str, ir.Function] = {}
+        second: bool | None = None
         for item in node.items:
             match item:
                 case syntax.PageSize(cells):
@@ -178,14 +181,24 @@ class Hosting:
                 case syntax.TableRoutine(kind):
                     if kind in routines:
                         raise reject("E0301", f"`{kind}` is given twice", item.span)
-                    routines[kind] = self._routine(item)
+                    physical = self._names_places(item)
+                    if second not in (None, physical):
+                        raise reject(
+                            "E0414",
+                            "`install` and `remove` name pages differently",
+                            item.span,
+                            _KEYS,
+                        )
+                    second = physical
+                    routines[kind] = self._routine(item, physical)
                 case _:
                     pass
         if routines:
             self._complete(node, {*routines, *(() if page is None else ("page",))})
         if monitor is not None and page is not None and monitor % page:
             raise reject("E0408", f"{monitor} cells are not whole pages of {page}", node.span)
-        return Tables(page, monitor or 0, routines.get("install"), routines.get("remove"), fill)
+        install, remove = routines.get("install"), routines.get("remove")
+        return Tables(page, monitor or 0, install, remove, fill, bool(second))
 
     def _complete(self, node: syntax.Virtualize, given: set[str]) -> None:
         for needed in ("page", "install", "remove"):
@@ -222,10 +235,22 @@ class Hosting:
             raise reject("E0408", "the size of a page is a power of two", node.span)
         return cells
 
-    def _routine(self, node: syntax.TableRoutine) -> ir.Function:
-        kinds: list[Type] = [Address(False, self._globals.virtual_width), Bits(8)]
+    def _names_places(self, node: syntax.TableRoutine) -> bool:
+        """Whether the pages are those of what the guest takes for physical addresses."""
+        written = node.parameters[0].type if node.parameters else None
+        if written is None:
+            return False
+        kind = constants(self._globals).type_of(written, {})
+        if not isinstance(kind, Address):
+            raise reject("E0414", "the first parameter is an address", written.span, _KEYS)
+        return kind.physical
+
+    def _routine(self, node: syntax.TableRoutine, physical: bool) -> ir.Function:
+        virtual = Address(False, self._globals.virtual_width)
+        place = Address(True, self._memory.address_width)
+        kinds: list[Type] = [place if physical else virtual, Bits(8)]
         if node.kind == "install":
-            kinds[1:1] = [Address(True, self._memory.address_width), Bits(3)]
+            kinds[1:1] = [place, Bits(3)]
         if len(node.parameters) != len(kinds):
             raise reject(
                 "E0206",
@@ -237,6 +262,9 @@ class Hosting:
         body.in_function = True
         parameters: list[ir.Local] = []
         for parameter, kind in zip(node.parameters, kinds, strict=True):
+            written = parameter.type
+            if written is not None and constants(self._globals).type_of(written, {}) != kind:
+                raise reject("E0414", f"`{parameter.name}` is of another type", parameter.span)
             local = ir.Local(body.names.fresh(parameter.name), width_of(kind) or 1)
             parameters.append(local)
             body.scope[parameter.name] = Value(kind, local)

@@ -680,7 +680,9 @@ class Configuration:
     (the guest's memory) and `monitor.base`. The last two are procedures over real state:
     `install` (virtual address, physical address, rights, slot) lets the virtual page be accessed
     with the rights (3 bits: write, read, fetch); after `remove` (virtual address, slot) every
-    access to it traps. Both are given or neither; with them, `page` is.
+    access to it traps. Both are given or neither; with them, `page` is. Of a `second_stage` the
+    pages are those of what the guest takes for physical addresses: the guest's own translation is
+    done by the real machine, all of whose accesses go through the second stage.
     """
 
     name: str
@@ -697,6 +699,7 @@ class Configuration:
     linked: tuple[str, Expr] | None = None
     homes: tuple[tuple[str, str], ...] = ()
     monitor_fill: int = 0  # what these cells hold at the start
+    second_stage: bool = False  # whether `install` and `remove` are
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
     @property
