@@ -49,6 +49,7 @@ def shadow_obligations(
         yield kept.start()
         for access, cells in found:
             yield from stage.reached(direct, access, cells)
+        yield from stage.efficiency()
         return
     yield from kept.dependence()
     for access, cells in found:

@@ -7,12 +7,13 @@ access in every mode: nothing is kept of what translation said once.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from checker.proof import Group
 from checker.statements import Earlier, Part, Statement, Text, Triple
 from refvmm.redirect import present
-from refvmm.relation import expressions, guarded, reading, region_fits
-from refvmm.table_terms import TableTerms, both, equal, implies
+from refvmm.relation import expressions, guarded, reading, region_fits, upkeep
+from refvmm.table_terms import TableTerms, both, either, equal, implies
 from spec import ir
 
 _EVERYTHING = ir.Literal(7, 3)
@@ -73,6 +74,56 @@ class SecondStage(TableTerms):
             (("aligned", aligned),),
             assume=(aligned,),
             parameters=(address, more, index),
+        )
+
+    def efficiency(self) -> Iterator[Triple]:
+        """VC-X: pages that the monitor reached are filled, and a slot then says so."""
+        address, more = self.functions["vmm.touch"].parameters
+        fill = self.functions["vmm.fill"]
+        (own,) = fill.parameters
+        end = ir.Binary(ir.BinaryOp.ADD, address, more, self.pa_width)
+        ghosts = (
+            ir.Element("ghost.page", self.pa_width, ir.Role.CONTROL),
+            ir.Element("ghost.on", 1, ir.Role.CONTROL),
+        )
+        page, on = ir.Read("ghost.page", self.pa_width), ir.Read("ghost.on", 1)
+        found = ir.If(equal(own, page), (ir.Write("ghost.on", ir.Literal(1, 1)),), ())
+        touched = either(equal(page, self._base_of(address)), equal(page, self._base_of(end)))
+        yield Triple(
+            Group.EFFICIENCY,
+            "a page that the monitor reaches is filled",
+            None,
+            (
+                Part(
+                    Text.MONITOR,
+                    (ir.Call(None, "vmm.touch", (address, more)), *upkeep(self.monitor)),
+                ),
+            ),
+            (("it is filled", ir.Truth(on)),),
+            assume=(touched, equal(on, ir.Literal(0, 1))),
+            parameters=(address, more),
+            ghosts=ghosts,
+            functions=(replace(fill, body=(found,)),),
+        )
+        place = self._va("place")
+        said: ir.Expr = ir.Boolean(False)
+        for number in range(self.tables.slots):
+            slot = ir.Literal(number, 8)
+            valid = ir.Truth(ir.Read("vmm.slot.valid", 1, slot))
+            said = either(said, both(valid, equal(self._placed(slot), place)))
+        yield Triple(
+            Group.EFFICIENCY,
+            "a page that is filled has a slot",
+            None,
+            (Part(Text.MONITOR, (ir.Call(None, "vmm.fill", (place,)),)),),
+            (("a slot says so", said),),
+            assume=(
+                *expressions(region_fits(self.monitor)),
+                *self._page(place),
+                present(self.isa.memory, place, self.tables.page),
+                self._slot(ir.Read("vmm.turn", 8)),
+            ),
+            parameters=(place,),
         )
 
     def _placed(self, slot: ir.Expr) -> ir.Expr:
