@@ -9,7 +9,7 @@ support or identity decides.
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum, auto
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 
 class Op(IntEnum):
@@ -52,8 +52,8 @@ class Term:
         return f"{self.op.name}{self.args!r}"
 
 
-Value: TypeAlias = Union[int, Term]  # noqa: UP007  # a bit-vector
-Truth: TypeAlias = Union[bool, Term]  # noqa: UP007
+Value: TypeAlias = int | Term  # a bit-vector
+Truth: TypeAlias = bool | Term
 Argument: TypeAlias = Any  # Term, int, bool, an operator or a name: see `Op`
 
 

@@ -129,9 +129,9 @@ class Build(Transformer[Any, Any]):
     def expr(self, c: list[Any]) -> syntax.Expr:
         position = 0
 
-        def climb(rank: int) -> Any:
+        def climb(rank: int) -> syntax.Expr:
             nonlocal position
-            left = c[position]
+            left: syntax.Expr = c[position]
             position += 1
             while position < len(c) and OPERATOR_RANKS[c[position]] >= rank:
                 operator = str(c[position])
@@ -141,7 +141,7 @@ class Build(Transformer[Any, Any]):
                 left = syntax.Binary(operator, left, right, span=span)
             return left
 
-        return climb(1)  # type: ignore[no-any-return]
+        return climb(1)
 
     def if_expr(self, c: list[Any]) -> syntax.IfExpr:
         return syntax.IfExpr(*c, span=self._span(c))

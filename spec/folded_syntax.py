@@ -67,6 +67,7 @@ def _statement(node: syntax.Stmt) -> syntax.Stmt:
 
 def _if(node: syntax.If) -> syntax.Stmt:
     then = folded(node.then)
+    orelse: syntax.Block | syntax.If | None
     match node.orelse:
         case None | syntax.Block():
             orelse = node.orelse and folded(node.orelse)
@@ -75,9 +76,12 @@ def _if(node: syntax.If) -> syntax.Stmt:
             if matched is not None:
                 return matched
             other = _if(node.orelse)
-            is_if = isinstance(other, syntax.If)
-            orelse = other if is_if else syntax.Block((other,), span=NOWHERE)  # type: ignore[assignment]
+            orelse = other if isinstance(other, syntax.If) else _block(other)
     return replace(node, condition=_expression(node.condition), then=then, orelse=orelse)
+
+
+def _block(statement: syntax.Stmt) -> syntax.Block:
+    return syntax.Block((statement,), span=NOWHERE)
 
 
 def _match(node: syntax.If) -> syntax.Match | None:

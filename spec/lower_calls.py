@@ -1,5 +1,7 @@
 """Type checking and lowering of calls: built-in functions, conversions, functions, accessors."""
 
+from abc import abstractmethod
+
 from spec import ir, syntax
 from spec.lower_expressions import Expressions
 from spec.lowering import BIT, as_bit, concat
@@ -38,15 +40,15 @@ PROCEDURES = frozenset(["store", "pstore"])
 class Calls(Expressions):
     """Adds calls to expressions."""
 
+    @abstractmethod
     def instantiate(
         self, name: str, bound: dict[str, Value], result: Type | None, setter: Value | None
     ) -> ir.Function:
         """The function or accessor `name` with its compile-time parameters bound."""
-        raise NotImplementedError
 
+    @abstractmethod
     def type_of(self, node: syntax.Type, bound: dict[str, int]) -> Type:
         """What a written type means; `bound` holds compile-time parameters."""
-        raise NotImplementedError
 
     def call(self, node: syntax.Call, expected: Type | None) -> Value:
         if not isinstance(node.function, syntax.Name):

@@ -106,8 +106,10 @@ class Operators(StateReading):
     def _open(self, node: syntax.Expr) -> bool:
         """Whether the expression takes its width from the context."""
         match node:
-            case syntax.Call(syntax.Name("zext" | "sext" | "trunc" | "unknown"), arguments):
-                return len(arguments) == (0 if node.function.name == "unknown" else 1)  # type: ignore[union-attr]
+            case syntax.Call(syntax.Name("zext" | "sext" | "trunc"), arguments):
+                return len(arguments) == 1
+            case syntax.Call(syntax.Name("unknown"), arguments):
+                return not arguments
             case syntax.Number():
                 return True
             case syntax.Name(name) if name in self.columns and name not in self.scope:

@@ -1,5 +1,6 @@
 """Type checking and lowering of what can be assigned to."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -42,8 +43,8 @@ class Places(Matches):
 
     mutable: frozenset[str] = frozenset()
 
-    def fork(self) -> "Places":
-        raise NotImplementedError
+    @abstractmethod
+    def fork(self) -> "Places": ...
 
     def place(self, node: syntax.Expr) -> Place:
         """The assignable thing that an expression names."""

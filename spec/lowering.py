@@ -3,6 +3,8 @@
 A lowered expression is pure; loads, calls and choices become statements before it, in order.
 """
 
+from abc import ABC, abstractmethod
+
 from spec import ir, syntax
 from spec.scope import (
     Globals,
@@ -98,7 +100,7 @@ class Names:
         return wish if count == 0 else f"{wish}'{count}"
 
 
-class Lowering:
+class Lowering(ABC):
     """Lowers expressions within one body: `out` collects the statements they need.
 
     `scope` maps local names to their values; `columns` a family's columns to syntax.
@@ -124,19 +126,19 @@ class Lowering:
         self.result: Type | None = None
         self.in_function = False
 
+    @abstractmethod
     def fork(self) -> "Lowering":
         """A body for a branch: same names, own scope and statements."""
-        raise NotImplementedError
 
-    def call(self, node: syntax.Call, expected: Type | None) -> Value:
-        raise NotImplementedError
+    @abstractmethod
+    def call(self, node: syntax.Call, expected: Type | None) -> Value: ...
 
-    def match_value(self, node: syntax.MatchExpr, expected: Type | None) -> Value:
-        raise NotImplementedError
+    @abstractmethod
+    def match_value(self, node: syntax.MatchExpr, expected: Type | None) -> Value: ...
 
+    @abstractmethod
     def expr(self, node: syntax.Expr, expected: Type | None = None) -> Value:
         """The value of an expression; `expected` helps where it leaves its width open."""
-        raise NotImplementedError
 
     def typed(self, node: syntax.Expr, kind: Type) -> Value:
         """The value of an expression, converted to `kind` where that is silent."""

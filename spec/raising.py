@@ -4,6 +4,7 @@ The inverse of lowering, for readers: what is made parses, has the types of the 
 lowered to IR of equal meaning. Expressions are expected to be simplified.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def member(kind: Enumeration, value: int) -> syntax.Expr | None:
     return None if found is None else syntax.Name(found, span=MEMBER)
 
 
-class Contexts:
+class Contexts(ABC):
     """Raises expressions where a type is expected.
 
     `local` gives the meaning of a local.
@@ -75,12 +76,12 @@ class Contexts:
         self.vocabulary = vocabulary
         self.local = local
 
+    @abstractmethod
     def expr(self, expr: ir.Expr, expected: Type | None) -> Raised:
         """With `expected`, the context gives a number or `zext(e)` its width.
 
         Without it, what is made carries its own width.
         """
-        raise NotImplementedError
 
     def typed(self, expr: ir.Expr, kind: Type) -> syntax.Expr:
         """An expression where a value of a type is expected."""

@@ -101,7 +101,7 @@ class Cells:
             return NotImplemented
         return all(self.same_page(other, n, n) for n in self.pages.keys() | other.pages.keys())
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
+    __hash__ = None  # type: ignore[assignment]  # typeshed has no other way to say mutable
 
     def same_page(self, other: "Cells", number: int, place: int) -> bool:
         """Whether a page holds the same as page `place` of another memory."""
@@ -183,7 +183,7 @@ class MachineState:
             and self.cells == other.cells
         )
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
+    __hash__ = None  # type: ignore[assignment]  # typeshed has no other way to say mutable
 
     def differences(self, other: "MachineState") -> dict[str, tuple[int, int]]:
         """What differs: `x[3]`-like names (memory cells as `[0x10]`), with both values."""
