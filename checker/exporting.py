@@ -1,7 +1,9 @@
-"""What the solver proved, as SMT-LIB 2, so that another solver can be asked.
+"""What a check rests on, as SMT-LIB 2, so that another solver can be asked.
 
-A "no, it cannot happen" rests on conditions that cannot hold together (formal model, section 9).
-Each such set becomes one file `HASH.smt2`, named by its content; it says which question led to it. What terms come to by rewriting alone needs no solver and has no file.
+A "no, it cannot happen" rests on conditions that cannot hold together (formal model, section 9):
+the solver found that, or they came to `False` by rewriting. Each set that the solver was asked
+about becomes one file `HASH.smt2`, and the steps of rewriting (`checker.rewriting`) some more. A
+file is named by its content; it says which question led to it.
 """
 
 import hashlib
@@ -12,9 +14,12 @@ from pathlib import Path
 
 HEAD = """\
 ; {question}
-; These conditions cannot hold together: the answer must be unsat.
+; {content}: the answer must be unsat.
 (set-logic QF_AUFBV)
 """
+
+CONDITIONS = "These conditions cannot hold together"
+STEPS = "One of these steps of rewriting is wrong"
 
 SUFFIX = ".smt2"
 
@@ -40,7 +45,7 @@ def wanted() -> bool:
     return bool(_current)
 
 
-def write(benchmark: str) -> None:
+def write(benchmark: str, content: str = CONDITIONS) -> None:
     """Keep one set of conditions, given as declarations and assertions. Raises OSError."""
     (export,) = _current
     lines = [line for line in benchmark.splitlines() if not line.startswith((";", "(set-info"))]
@@ -49,7 +54,7 @@ def write(benchmark: str) -> None:
     path = export.folder / (name + SUFFIX)
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(HEAD.format(question=export.question) + body, encoding="utf-8")
+        draft.write_text(HEAD.format(question=export.question, content=content) + body, encoding="utf-8")
         draft.replace(path)
 
 

@@ -5,6 +5,7 @@ terms small where descriptions make them large by construction (views of registe
 reads of what was just written, branches that agree).
 """
 
+from checker import rewriting
 from checker.terms import Op, Term, Terms, Truth, Value
 from spec.concrete import Concrete
 from spec.ir import BinaryOp, CompareOp, LogicOp, UnaryOp
@@ -19,6 +20,7 @@ class Folding:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
+        self.steps = rewriting.watch(self)
 
     # -- bit-vectors
 

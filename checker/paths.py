@@ -109,7 +109,10 @@ class Paths(Storage):
     ) -> None:
         if isinstance(condition, Term):
             known = self._known(condition, {})
-            condition = condition if known is None else known
+            if known is not None:
+                if self.steps is not None:
+                    self.steps.followed(self._facts, condition, known)
+                condition = known
         if not isinstance(condition, Term):
             (then if condition else orelse)()
             return

@@ -62,12 +62,15 @@ class Solver:
         timeout_ms: int,
         fields: int = 0,
         plain: int = 0,
+        *,
+        exports: bool = True,
     ) -> None:
         """`fields` and `plain` are the supports of an instruction's fields and of the registers
-        that its operands are made of."""
+        that its operands are made of. `exports`: what it proves is kept where that is wanted."""
         self._terms = terms
         self.fields, self.plain = fields, plain
         self._memory = memory
+        self._exports = exports
         self._timeout = timeout_ms / 1000
         self._z3 = Z3Terms(memory)
         self._truth = self._z3.truth
@@ -101,10 +104,15 @@ class Solver:
         return found
 
     def _keep(self, found: Verdict, conditions: Sequence[Truth]) -> None:
-        if isinstance(found, Proved) and exporting.wanted():
-            solver = z3.Solver()
-            solver.add(*(self._truth(condition) for condition in conditions))
-            exporting.write(solver.to_smt2())
+        if isinstance(found, Proved) and self._exports and exporting.wanted():
+            exporting.write(self.benchmark(*conditions))
+
+    def benchmark(self, *conditions: Truth) -> str:
+        """The conditions as SMT-LIB 2."""
+        solver = z3.Solver()
+        solver.add(*(self._truth(condition) for condition in conditions))
+        text: str = solver.to_smt2()
+        return text
 
     def contradict(self, *conditions: Truth) -> bool:
         """Whether the conditions are soon found to contradict each other whatever is read."""

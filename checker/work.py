@@ -3,22 +3,41 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from checker import exporting
 from checker.answers import Classification, Fact, Repairs
 from checker.classify import classify
 from checker.efficiency import check_configuration
 from checker.invariants import check_invariants
-from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, RepairsOf, Setting
+from checker.questions import (
+    ClassesOf,
+    FactsOf,
+    InvariantsOf,
+    Posed,
+    Question,
+    RepairsOf,
+    Setting,
+)
 from checker.repairs import repairs
+from checker.rewriting_files import exported
+from spec.ir import Isa
 
 
 def answer(
     setting: Setting, posed: Posed, skip: frozenset[str], announce: Callable[[str], None]
 ) -> Classification | Repairs | tuple[Fact, ...]:
     """What `checker.schedule` calls for each task."""
-    isa, timeout_ms = setting.isas[posed.isa], setting.timeout_ms
-    exporting.export_to(setting.smt, f"{isa.name}: {posed.question.name}")
-    match posed.question:
+    isa = setting.isas[posed.isa]
+    with exported(setting.smt, f"{isa.name}: {posed.question.name}", isa.memory):
+        return _answer(isa, posed.question, setting.timeout_ms, skip, announce)
+
+
+def _answer(
+    isa: Isa,
+    question: Question,
+    timeout_ms: int,
+    skip: frozenset[str],
+    announce: Callable[[str], None],
+) -> Classification | Repairs | tuple[Fact, ...]:
+    match question:
         case ClassesOf(configuration, instruction, operands):
             return classify(
                 isa,
@@ -49,4 +68,4 @@ def answer(
                 announce=announce,
             )
         case _:
-            assert_never(posed.question)
+            assert_never(question)
