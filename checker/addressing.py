@@ -30,6 +30,7 @@ class Entries(Protocol):
 class Addressing(Symbolic):
     """The symbolic engine, with more folding of sums, of equations, and of loads."""
 
+    assuming = frozenset({"load_cells", "store_cells", "select_memory"})  # `entries`, the path
     entries: Entries | None = None
     """What is known of tables at the start."""
     marks: str | None = None

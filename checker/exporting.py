@@ -23,6 +23,9 @@ STEPS = "One of these steps of rewriting is wrong"
 
 SUFFIX = ".smt2"
 
+WRITING = 5
+"""How much longer a task may take whose reasons are written down."""
+
 _BARE_PRIME = re.compile(r"[^\s()]*'[^\s()]*")
 
 
@@ -54,7 +57,9 @@ def write(benchmark: str, content: str = CONDITIONS) -> None:
     path = export.folder / (name + SUFFIX)
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(HEAD.format(question=export.question, content=content) + body, encoding="utf-8")
+        draft.write_text(
+            HEAD.format(question=export.question, content=content) + body, encoding="utf-8"
+        )
         draft.replace(path)
 
 

@@ -18,9 +18,12 @@ _CONCRETE = Concrete()
 class Folding:
     """Implements `spec.engine.Domain[Value, Truth]`."""
 
+    assuming: frozenset[str] = frozenset()
+    """Operators that know more than their arguments; what they build is no equation."""
+
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self.steps = rewriting.watch(self)
+        self.steps = rewriting.watch(self, self.assuming)
 
     # -- bit-vectors
 

@@ -16,6 +16,7 @@ from checker.answers import (
     Undecided,
 )
 from checker.cache import Cache
+from checker.exporting import WRITING
 from checker.meaning import Meanings
 from checker.questions import ClassesOf, FactsOf, InvariantsOf, Posed, Question, RepairsOf, Setting
 from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
@@ -83,8 +84,9 @@ def inquire(
                     tasks.append(_task(number, question))
         kept = None if smt is None else str(smt.absolute())
         setting = Setting(tuple(i.isa for i in inquiries), round(timeout * 1000), kept)
+        limit = (2 * timeout + SLACK) * (1 if smt is None else WRITING)
         with closing(
-            run(WORK, setting, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
+            run(WORK, setting, tasks, jobs=jobs, limit=limit, progress=progress)
         ) as results:
             for result in results:
                 number, place = unknown[result.index]

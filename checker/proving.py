@@ -9,6 +9,7 @@ from pathlib import Path
 from checker import answers, proof
 from checker.answers import Answer
 from checker.cache import Cache
+from checker.exporting import WRITING
 from checker.meaning import Meanings
 from checker.proof import Discharged, Group
 from checker.schedule import TIME_OUT, Done, Failed, Progress, Task, run
@@ -29,6 +30,7 @@ class Proving:
     hosted: Hosted
     statements: tuple[Statement, ...]
     timeout_ms: int
+    smt: str | None = None  # a folder for what the answers rest on; see `checker.exporting`
 
 
 @dataclass(slots=True)
@@ -50,8 +52,10 @@ def prove(
     cache: Path | None,
     progress: Callable[[Progress], None] | None = None,
     enough: Callable[[Statement, tuple[Discharged, ...]], bool] = lambda statement, answers: False,
+    smt: Path | None = None,
 ) -> Proofs:
     """Discharge all statements; `timeout` is in seconds, for each question to the solver.
+    In the folder `smt` is left what the answers rest on (`checker.exporting`).
 
     Every answer is kept as soon as it is found: whoever interrupts this loses only what is under
     way. After an answer that is `enough` no more are sought; what was not answered is empty.
@@ -70,10 +74,12 @@ def prove(
                     return found
             else:
                 unknown.append(place)
-        context = Proving(hosted, tuple(statements), round(timeout * 1000))
-        tasks = [Task(_label(statements[place]), place) for place in unknown]
+        kept = None if smt is None else str(smt.absolute())
+        context = Proving(hosted, tuple(statements), round(timeout * 1000), kept)
+        tasks = [Task(label(statements[place]), place) for place in unknown]
+        limit = (2 * timeout + SLACK) * (1 if smt is None else WRITING)
         with closing(
-            run(WORK, context, tasks, jobs=jobs, limit=2 * timeout + SLACK, progress=progress)
+            run(WORK, context, tasks, jobs=jobs, limit=limit, progress=progress)
         ) as results:
             for result in results:
                 place = unknown[result.index]
@@ -93,7 +99,7 @@ def meanings(hosted: Hosted, statements: Iterable[Statement]) -> list[str]:
     return list(_Keys(hosted).of(statements))
 
 
-def _label(statement: Statement) -> str:
+def label(statement: Statement) -> str:
     return f"{statement.group.value}/{statement.name}"
 
 
@@ -107,7 +113,7 @@ def _answered(
             replace(d, reason=reasons.get(d.name, d.reason)) if d.answer is Answer.UNKNOWN else d
             for d in answered
         )
-    defects.append(f"{_label(statement)}: {result.reason} {result.detail[-300:]}".strip())
+    defects.append(f"{label(statement)}: {result.reason} {result.detail[-300:]}".strip())
     return tuple(
         Discharged(group, statement.name, Answer.UNKNOWN, result.reason)
         for group in groups(statement)

@@ -8,14 +8,17 @@ most steps of a description have one of a few hundred shapes. Not recorded: oper
 constants alone, which the integer engine computes, and operators whose condition is one.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from checker.terms import Argument, Op, Term, Terms, children
 from spec.ir import CompareOp, Memory
 
-DEEPEST = 6
-"""Levels of a step that are shown, at most, before it is shown whole."""
+VIEWS = ((1, False), (2, False), (1, True), (3, False), (3, True), (5, False))
+"""How much of a step is shown, until it is seen to be right: so many levels, and of chains of
+writes the whole length or not. What no view shows is shown whole."""
+
+WHOLE = (1 << 30, True)
 
 _Plain = tuple[Op, int, tuple[Argument, ...]]  # an operator, a width, arguments as in a term
 _Step = tuple[_Plain, Argument]  # and what was built
@@ -28,22 +31,23 @@ _ORDERS = (CompareOp.ULT, CompareOp.SLT, CompareOp.ULE, CompareOp.SLE)
 class Steps:
     """Records the steps of every engine that is made while it is the process's own."""
 
-    def __init__(self, memory: Memory, impossible: Callable[[Term], bool]) -> None:
+    def __init__(self, memory: Memory, shapes: Terms, impossible: Callable[[Term], bool]) -> None:
         """`impossible`: whether a solver soon finds that a condition over `shapes` cannot hold."""
         self._cell = memory.cell_width
         self._impossible = impossible
-        self.shapes = Terms()
-        """Of steps denied: what is asked of the other solver."""
+        self.shapes = shapes
+        """Steps denied are built here: what is asked of the other solver."""
         self._within: list[list[_Step]] = []
         self._seen: set[tuple[object, ...]] = set()
         self._asked: dict[Term, bool] = {}
+        self._left: set[Term] = set()
         self._new: list[Term] = []
 
-    def watch(self, engine: object) -> None:
+    def watch(self, engine: object, assuming: frozenset[str]) -> None:
         """Record what an engine (a `Folding`) builds from now on."""
         for name, plain in self._methods().items():
             method = getattr(engine, name, None)
-            if method is not None:
+            if method is not None and name not in assuming:
                 setattr(engine, name, self._recorded(method, plain))
 
     def take(self) -> list[Term]:
@@ -89,7 +93,11 @@ class Steps:
             "negate": lambda a: (Op.NOT, 0, (a,)),
             "both": lambda a, b: (Op.AND, 0, (a, b)),
             "either": lambda a, b: (Op.OR, 0, (a, b)),
-            "read_place": lambda array, place, index, width: (Op.READ, width, (array, place, index)),
+            "read_place": lambda array, place, index, width: (
+                Op.READ,
+                width,
+                (array, place, index),
+            ),
             "write_place": lambda array, place, value, index, width: (
                 Op.WRITE,
                 0,
@@ -122,30 +130,34 @@ class Steps:
 
         return recorded
 
-    def _note(self, step: _Step, within: Iterable[_Step]) -> None:
+    def _note(self, step: _Step, within: Sequence[_Step]) -> None:
         (op, width, args), result = step
         if isinstance(result, Term) and result.op is op and _same(result.args, args):
             return
-        key = (op, width, args, result)
+        key = (op, width, args, result, *within)
         if key in self._seen:
             return
         self._seen.add(key)
-        for depth in (*range(1, DEEPEST + 1), None):
-            denied = _Shape(self.shapes, step, tuple(within), depth).denied()
-            known = self._asked.get(denied)
-            if known is None:
-                known = self._asked[denied] = self._impossible(denied)
-                if known or depth is None:
+        for view in VIEWS:
+            denied = _Shape(self.shapes, step, within, view).denied()
+            right = self._asked.get(denied)
+            if right is None:
+                right = self._asked[denied] = self._impossible(denied)
+                if right:
                     self._new.append(denied)
-            if known:
+            if right:
                 return
+        whole = _Shape(self.shapes, step, within, WHOLE).denied()
+        if whole not in self._left:
+            self._left.add(whole)
+            self._new.append(whole)
 
 
 class _Shape:
     """A step as a term over variables of its own, which stand for what lies deep below."""
 
     def __init__(
-        self, shapes: Terms, step: _Step, within: tuple[_Step, ...], depth: int | None
+        self, shapes: Terms, step: _Step, within: Sequence[_Step], view: tuple[int, bool]
     ) -> None:
         self._shapes = shapes
         self._step = step
@@ -155,10 +167,13 @@ class _Shape:
         self._shown: set[Term] = set()
         (_, _, args), result = step
         level = {a for a in (*args, result) if isinstance(a, Term)}
-        while level and (depth is None or depth > 0):
+        depth, chains = view
+        while level and depth > 0:
+            if chains:
+                level |= {below for term in level for below in _stored_before(term)}
             self._shown |= level
             level = {c for t in level if t.op not in _LEAVES for c in children(t)} - self._shown
-            depth = None if depth is None else depth - 1
+            depth -= 1
 
     def denied(self) -> Term:
         """The steps within hold, and this one does not."""
@@ -222,7 +237,16 @@ def _by_itself(plain: _Plain) -> bool:
 
 
 def _same(left: tuple[Argument, ...], right: tuple[Argument, ...]) -> bool:
-    return all(a is b or (a == b and not isinstance(a, Term)) for a, b in zip(left, right))
+    return all(
+        a is b or (a == b and not isinstance(a, Term)) for a, b in zip(left, right, strict=True)
+    )
+
+
+def _stored_before(term: Term) -> Iterator[Term]:
+    """A chain of writes is walked down, however long it is."""
+    while term.op in (Op.WRITE, Op.STORE):
+        term = term.args[0]
+        yield term
 
 
 def _array_sorts(term: Term) -> tuple[int, int] | None:
@@ -241,9 +265,10 @@ def record(steps: Steps | None) -> None:
     _current[:] = [] if steps is None else [steps]
 
 
-def watch(engine: object) -> Steps | None:
-    """Who records what the engine builds, if anyone."""
+def watch(engine: object, assuming: frozenset[str]) -> Steps | None:
+    """Who records what the engine builds, if anyone, but for what operators build that know more
+    than their arguments."""
     for steps in _current:
-        steps.watch(engine)
+        steps.watch(engine, assuming)
         return steps
     return None

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from checker import exporting, rewriting
 from checker.rewriting import Steps
-from checker.solve import Proved, Solver
-from checker.terms import Op, Term
+from checker.solve import Solver
+from checker.terms import Op, Term, Terms
 from spec.ir import Memory
 
 TOGETHER = 40
-"""Steps in one file."""
+"""Steps in one file; those over arrays are harder, and each has its own."""
 
-SOON_MS = 1000
+SOON_MS = 100
 """For the solver to see that a step is right; else more of its terms is shown."""
 
 
@@ -21,19 +21,23 @@ class _Files:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        self.steps = Steps(memory, self._impossible)
-        self._solver = Solver(self.steps.shapes, memory, SOON_MS, exports=False)
-
-    def _impossible(self, denied: Term) -> bool:
-        return isinstance(self._solver.solve(denied), Proved)
+        shapes = Terms()
+        self._solver = Solver(shapes, memory, SOON_MS)
+        self.steps = Steps(memory, shapes, self._solver.denies)
 
     def write(self) -> None:
         new = self.steps.take()
-        for first in range(0, len(new), TOGETHER):
-            wrong, *more = new[first : first + TOGETHER]
-            for denied in more:
-                wrong = self.steps.shapes.make(Op.OR, 0, wrong, denied)
-            exporting.write(self._solver.benchmark(wrong), exporting.STEPS)
+        over_arrays = [step for step in new if step.support & self.steps.shapes.indirect]
+        others = [step for step in new if not step.support & self.steps.shapes.indirect]
+        for step in over_arrays:
+            self._write(step)
+        for first in range(0, len(others), TOGETHER):
+            self._write(*others[first : first + TOGETHER])
+
+    def _write(self, wrong: Term, *more: Term) -> None:
+        for denied in more:
+            wrong = self.steps.shapes.make(Op.OR, 0, wrong, denied)
+        exporting.write(self._solver.benchmark(wrong), exporting.STEPS)
 
 
 _files: list[_Files] = []

@@ -62,15 +62,12 @@ class Solver:
         timeout_ms: int,
         fields: int = 0,
         plain: int = 0,
-        *,
-        exports: bool = True,
     ) -> None:
         """`fields` and `plain` are the supports of an instruction's fields and of the registers
-        that its operands are made of. `exports`: what it proves is kept where that is wanted."""
+        that its operands are made of."""
         self._terms = terms
         self.fields, self.plain = fields, plain
         self._memory = memory
-        self._exports = exports
         self._timeout = timeout_ms / 1000
         self._z3 = Z3Terms(memory)
         self._truth = self._z3.truth
@@ -104,7 +101,7 @@ class Solver:
         return found
 
     def _keep(self, found: Verdict, conditions: Sequence[Truth]) -> None:
-        if isinstance(found, Proved) and self._exports and exporting.wanted():
+        if isinstance(found, Proved) and exporting.wanted():
             exporting.write(self.benchmark(*conditions))
 
     def benchmark(self, *conditions: Truth) -> str:
@@ -113,6 +110,16 @@ class Solver:
         solver.add(*(self._truth(condition) for condition in conditions))
         text: str = solver.to_smt2()
         return text
+
+    def denies(self, condition: Term) -> bool:
+        """Whether a condition soon turns out never to hold; for what is not worth a file."""
+        self._arrays.push()
+        try:
+            self._arrays.add(self._truth(condition))
+            found: bool = _check(self._arrays, self._timeout) == z3.unsat
+            return found
+        finally:
+            self._arrays.pop()
 
     def contradict(self, *conditions: Truth) -> bool:
         """Whether the conditions are soon found to contradict each other whatever is read."""

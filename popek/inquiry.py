@@ -38,7 +38,7 @@ def ask(named: Sequence[tuple[str, Path]], arguments: argparse.Namespace) -> dic
             timeout=arguments.timeout,
             cache=cache,
             progress=lambda at: progress.show(at.done, at.total, " ".join(at.current)),
-            smt=getattr(arguments, "smt", None),  # an option of `check` alone
+            smt=getattr(arguments, "smt", None),  # an option of `check` and `prove` alone
         )
     for (name, path, loaded, asked), report in zip(sound, reports, strict=True):
         status = judge(report, asked.isa.claims)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from checker.directory import default_directory
+from popek.messages import complaint, show
 from popek.options import at_least
 
 
@@ -45,3 +46,27 @@ def add_solving(parser: argparse.ArgumentParser) -> None:
 def cache_of(arguments: argparse.Namespace) -> Path | None:
     """Where answers are kept; None after `--no-cache`."""
     return None if arguments.no_cache else Path(arguments.cache)
+
+
+def add_smt(parser: argparse.ArgumentParser) -> None:
+    """Where what an answer rests on is left, for other solvers."""
+    parser.add_argument(
+        "--smt",
+        metavar="DIR",
+        type=Path,
+        help="ask everything again, and leave here what it rests on, for `popek recheck`",
+    )
+
+
+def make_smt(arguments: argparse.Namespace) -> bool:
+    """Make the folder of `--smt`, if one is asked for; False after it was said why it cannot be."""
+    if arguments.smt is None:
+        return True
+    arguments.no_cache = True  # what is known is not proved again
+    try:
+        arguments.smt.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot write `{arguments.smt}`: {(error.strerror or str(error)).lower()}"
+        show((complaint("E0908", reason),), arguments.color)
+        return False
+    return True

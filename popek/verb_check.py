@@ -8,16 +8,14 @@ the classes of all instructions, a witness for each escape, and the description'
 
 import argparse
 import sys
-from pathlib import Path
 
 from popek.asking import check_named
 from popek.console import palette_for
 from popek.exit_status import ExitStatus, worst
-from popek.messages import complaint, show
 from popek.options import add_color, add_format, add_isa
 from popek.render_json import render_json
 from popek.render_report import render_report
-from popek.solving import add_solving
+from popek.solving import add_smt, add_solving, make_smt
 
 EPILOG = """\
 exit status: 0 every claim holds (and, where a configuration has no claim about its verdict, the
@@ -42,25 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only this instruction (may be repeated); no verdicts then",
     )
     add_solving(parser)
-    parser.add_argument(
-        "--smt",
-        metavar="DIR",
-        type=Path,
-        help="ask everything again, and leave what the solver proved here, for `popek recheck`",
-    )
+    add_smt(parser)
     add_format(parser)
     add_color(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.smt is not None:
-        arguments.no_cache = True  # what is known is not proved again
-        try:
-            arguments.smt.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"cannot write `{arguments.smt}`: {(error.strerror or str(error)).lower()}"
-            show((complaint("E0908", reason),), arguments.color)
-            return ExitStatus.BAD_INPUT
+    if not make_smt(arguments):
+        return ExitStatus.BAD_INPUT
     results = check_named(arguments.isas, arguments)
     reports = [report for report, _ in results if report is not None]
     if arguments.format == "json" and reports:

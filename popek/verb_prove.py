@@ -25,7 +25,7 @@ from popek.proof_report import ProofReport
 from popek.render_json import dumps
 from popek.render_proof import proof_json, render_proof
 from popek.selection import selection
-from popek.solving import add_solving, cache_of
+from popek.solving import add_smt, add_solving, cache_of, make_smt
 from popek.strategy_choice import Choice, choose
 from refvmm.obligations import assumptions, hosted, obligations
 from refvmm.replaying import Replayed, replay
@@ -40,7 +40,11 @@ examples:
   popek prove pg74                          every obligation, by the strongest strategy allowed
   popek prove pg74_jrst1 --strategy trap-and-emulate
   popek prove rv32 --config msu --only VC-D --only MRET
+<<<<<<< HEAD
   popek prove pg74 --mutants                do the obligations find faults put into the monitor?
+=======
+  popek prove pg74 --smt proofs && popek recheck proofs
+>>>>>>> 59f94d9 (Recheck proofs, too: what Z3 found, and each step of rewriting, asked of another solver)
 """
 
 
@@ -71,13 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for each mutant (default: 120); what was found out is kept, so a next time goes on",
     )
     add_solving(parser)
+    add_smt(parser)
     add_format(parser)
     add_color(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     isa = read(arguments.isa, arguments.color, cache_of(arguments))
-    if isa is None:
+    if isa is None or not make_smt(arguments):
         return ExitStatus.BAD_INPUT
     groups = {g.value.casefold(): g for g in Group}
     wanted = [name.casefold() for name in arguments.only]
@@ -133,6 +138,7 @@ def _proved(
             timeout=arguments.timeout,
             cache=cache_of(arguments),
             progress=lambda at: progress.show(at.done, at.total, " ".join(at.current)),
+            smt=arguments.smt,
         )
 
     def refine(statement: Simulation) -> Counterexample | None:

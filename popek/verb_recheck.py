@@ -1,8 +1,9 @@
-"""Ask another SMT solver what a check rested on.
+"""Ask another SMT solver what a check or a proof rested on.
 
-`popek check ISA --smt DIR` leaves in DIR, as SMT-LIB 2, every set of conditions that the solver
-(Z3) found to be impossible: what each "no, it cannot happen" of the report rests on beside
-rewriting. This verb gives them to a solver that is independent of it.
+`popek check ISA --smt DIR` and `popek prove ISA --smt DIR` leave in DIR, as SMT-LIB 2, what each
+"no, it cannot happen" rests on: every set of conditions that the solver (Z3) found to be
+impossible, and every step by which terms were rewritten before. This verb gives them to a solver
+that is independent of it.
 """
 
 import argparse
@@ -38,7 +39,7 @@ CONFIRMED, CONTRADICTED, OPEN = "unsat", "sat", "no answer"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("folder", metavar="DIR", type=Path, help="what `check --smt DIR` wrote")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="what `--smt DIR` wrote")
     parser.add_argument(
         "--solver",
         metavar="COMMAND",
@@ -64,8 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments,
             "E0919",
             f"{what} `{arguments.folder}`",
-            "`popek check ISA --smt DIR` writes what to ask again; where rewriting alone"
-            " answered every question there is none",
+            "`popek check ISA --smt DIR` writes what to ask again",
         )
     command = _command(arguments.solver)
     if command is None:

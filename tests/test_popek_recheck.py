@@ -1,17 +1,33 @@
 """What the solver proved, asked of another one."""
 
 import json
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from checker import rewriting
+from checker.answers import OperandSet
+from checker.folding import Folding
+from checker.questions import ClassesOf, Posed, Setting
+from checker.terms import Term, Value
+from checker.work import answer
 from popek.main import main
+from spec.load import load
+
+ROOT = Path(__file__).resolve().parent.parent
 
 cvc5 = pytest.mark.skipif(shutil.which("cvc5") is None, reason="cvc5 is not installed")
 
 Fake = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def nothing_recorded_afterwards() -> Iterator[None]:
+    yield
+    rewriting.record(None)
 
 
 @pytest.fixture
@@ -62,6 +78,47 @@ def test_what_can_hold_after_all_is_contradicted(
     assert main(["recheck", str(proofs), "--solver", "cvc5", "--format", "json"]) == 1
 
     assert "sat" in json.loads(capsys.readouterr().out)["answers"].values()
+
+
+@cvc5
+def test_a_wrong_rule_of_rewriting_is_contradicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report believes the rule; the other solver does not."""
+    right = Folding.extend
+
+    def wrong(self: Folding, operand: Value, from_width: int, signed: bool, width: int) -> Value:
+        if not signed and width == 16 and isinstance(operand, Term):
+            return 0
+        return right(self, operand, from_width, signed, width)
+
+    monkeypatch.setattr(Folding, "extend", wrong)
+    isa = load(str(ROOT / "isas" / "m68k" / "m68000.isa")).isa
+    assert isa is not None
+    moved = next(i for i in isa.instructions if i.name == "MOVE to SR")
+    question = Posed(0, ClassesOf(isa.configurations[0], moved, OperandSet()))
+    answer(Setting((isa,), 10_000, str(tmp_path)), question, frozenset(), lambda name: None)
+
+    assert main(["recheck", str(tmp_path), "--solver", "cvc5"]) == 1
+
+    contradicted = re.findall(r"(\w+\.smt2): sat", capsys.readouterr().out)
+    assert contradicted
+    for name in contradicted:
+        assert "One of these steps of rewriting is wrong" in (tmp_path / name).read_text()
+
+
+@cvc5
+def test_another_solver_agrees_with_what_a_proof_rested_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prove", "tiny/sptbr", "--only", "VC-M", "--smt", str(tmp_path)]) == 0
+    kinds = {path.read_text().splitlines()[1] for path in tmp_path.iterdir()}
+    assert len(kinds) == 2  # what Z3 found, and what rewriting did
+    capsys.readouterr()
+
+    assert main(["recheck", str(tmp_path), "--solver", "cvc5"]) == 0
+
+    assert " 0 contradicted, 0 without an answer" in capsys.readouterr().out
 
 
 def test_each_file_is_named_by_its_content_and_says_what_it_is_for(proofs: Path) -> None:
