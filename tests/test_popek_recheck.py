@@ -88,7 +88,7 @@ def test_a_wrong_rule_of_rewriting_is_contradicted(
     right = Folding.extend
 
     def wrong(self: Folding, operand: Value, from_width: int, signed: bool, width: int) -> Value:
-        if not signed and width == 16 and isinstance(operand, Term):
+        if not signed and width == 32 and isinstance(operand, Term):
             return 0
         return right(self, operand, from_width, signed, width)
 
@@ -111,7 +111,7 @@ def test_a_wrong_rule_of_rewriting_is_contradicted(
 def test_another_solver_agrees_with_what_a_proof_rested_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["prove", "tiny/sptbr", "--only", "VC-M", "--smt", str(tmp_path)]) == 0
+    assert main(["prove", "pg74", "--jobs", "1", "--smt", str(tmp_path)]) == 0
     kinds = {path.read_text().splitlines()[1] for path in tmp_path.iterdir()}
     assert len(kinds) == 2  # what Z3 found, and what rewriting did
     capsys.readouterr()
