@@ -4,18 +4,27 @@ Where tables lie at symbolic places, an entry is found again only if its address
 parts that can be compared one by one.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Protocol
 
-from checker.storage import Storage
+from checker.address_parts import (
+    addends,
+    base_and_offset,
+    bounds,
+    is_aligned,
+    is_same,
+    is_split,
+    low_zeros,
+    shared_parts,
+    where_equal,
+    without_parts,
+)
 from checker.substitution import Substitution, rebuilt
 from checker.symbolic import Symbolic
 from checker.terms import Op, Term, Terms, Truth, Value
 from spec.ir import Access, BinaryOp, CompareOp, Isa
 
 _CHOOSING = (Op.SELECT, Op.CONCAT, Op.EXTRACT, Op.EXTEND, Op.BINARY)
-_CUT = (Op.CONCAT, Op.EXTRACT, Op.SYMBOL)
 
 
 class Entries(Protocol):
@@ -46,18 +55,18 @@ class Addressing(Symbolic):
         if op is BinaryOp.ADD:
             for high, low in ((left, right), (right, left)):
                 cut = isinstance(high, Term) and high.op in (Op.CONCAT, Op.EXTEND)
-                zeros = _zeros(high, width) if cut else 0
-                if 0 < zeros < width and _is_split(low, width, zeros):
+                zeros = low_zeros(high, width) if cut else 0
+                if 0 < zeros < width and is_split(low, width, zeros):
                     return self._by_parts(op, high, low, zeros, width)
         if op is BinaryOp.SUB and isinstance(left, Term) and isinstance(right, Term):
-            zeros = _zeros(right, width)
-            base, offset = _offset(left)
+            zeros = low_zeros(right, width)
+            base, offset = base_and_offset(left)
             if offset:
                 less = self.binary(op, base, right, width)
                 return self.binary(BinaryOp.ADD, less, offset, width)
             if 0 < zeros < width and left.op is Op.CONCAT:
                 return self._by_parts(op, left, right, zeros, width)
-            parts = _addends(left)
+            parts = addends(left)
             if len(parts) > 1 and any(part is right for part in parts):
                 return self._sum_without(parts, [right], width)
         return super().binary(op, left, right, width)
@@ -72,8 +81,8 @@ class Addressing(Symbolic):
     def extract(self, operand: Value, width: int, high: int, low: int) -> Value:
         """What is added below does not matter above."""
         if isinstance(operand, Term):
-            base, offset = _offset(operand)
-            zeros = _zeros(base, width) if offset else 0
+            base, offset = base_and_offset(operand)
+            zeros = low_zeros(base, width) if offset else 0
             if offset and low >= zeros and offset < 1 << zeros:
                 return self.extract(base, width, high, low)
         return super().extract(operand, width, high, low)
@@ -100,11 +109,11 @@ class Addressing(Symbolic):
         """Two choices of the same are one, so that conditions of being there gather."""
         first = then.args if isinstance(then, Term) and then.op is Op.SELECT else None
         second = orelse.args if isinstance(orelse, Term) and orelse.op is Op.SELECT else None
-        if first is not None and _is(first[2], orelse):
+        if first is not None and is_same(first[2], orelse):
             return self.select(self.both(condition, first[0]), first[1], orelse, width)
-        if second is not None and _is(second[1], then):
+        if second is not None and is_same(second[1], then):
             return self.select(self.either(condition, second[0]), then, second[2], width)
-        if first is not None and second is not None and all(map(_is, first[1:], second[1:])):
+        if first is not None and second is not None and all(map(is_same, first[1:], second[1:])):
             joint = self.select_truth(condition, first[0], second[0])
             return self.select(joint, first[1], first[2], width)
         return None
@@ -118,9 +127,9 @@ class Addressing(Symbolic):
                 low, cut = arm.args[1:]
                 if isinstance(other, Term):
                     common = other.op is Op.CONCAT and other.args[2] == cut
-                    common = common and _is(low, other.args[1])
+                    common = common and is_same(low, other.args[1])
                 else:
-                    common = _is(low, self.extract(other, width, cut - 1, 0))
+                    common = is_same(low, self.extract(other, width, cut - 1, 0))
                 if common:
                     first, second = (
                         self.extract(side, width, width - 1, cut) for side in (then, orelse)
@@ -137,16 +146,16 @@ class Addressing(Symbolic):
                 return self.both(self.equal(first[0], second[0], width - first[2]), low)
             if left.op is right.op is Op.EXTEND and first[1:] == second[1:]:
                 return self.equal(first[0], second[0], first[1])
-            sums = [_addends(left), _addends(right)]
-            shared = _shared(*sums)
+            sums = [addends(left), addends(right)]
+            shared = shared_parts(*sums)
             if shared and (len(sums[0]) > 1 or len(sums[1]) > 1):
                 one, other = (self._sum_without(s, shared, width) for s in sums)
                 return self.equal(one, other, width)
         for one, other in ((left, right), (right, left)):
-            base, offset = _offset(one)
-            if offset and (not isinstance(other, Term) or _offset(other)[1]):
+            base, offset = base_and_offset(one)
+            if offset and (not isinstance(other, Term) or base_and_offset(other)[1]):
                 return self.equal(base, self.binary(BinaryOp.SUB, other, offset, width), width)
-        (low_end, high_end), (bottom, top) = _range(left, width), _range(right, width)
+        (low_end, high_end), (bottom, top) = bounds(left, width), bounds(right, width)
         if high_end < bottom or top < low_end:
             return False
         return super().equal(left, right, width)
@@ -155,11 +164,11 @@ class Addressing(Symbolic):
         """Of multiples of some size, parts lie below another where their starts do."""
         if op is CompareOp.ULT:
             start, more = self._begun(right, width)
-            grain = 1 << min(_zeros(left, width), _zeros(start, width))
-            if 0 < more <= grain and _range(start, width)[1] + more < 1 << width:
+            grain = 1 << min(low_zeros(left, width), low_zeros(start, width))
+            if 0 < more <= grain and bounds(start, width)[1] + more < 1 << width:
                 return self.negate(self.compare(op, start, left, width))
             start, more = self._begun(left, width)
-            if 0 < more < 1 << min(_zeros(right, width), _zeros(start, width)):
+            if 0 < more < 1 << min(low_zeros(right, width), low_zeros(start, width)):
                 return self.compare(op, start, right, width)
         return super().compare(op, left, right, width)
 
@@ -174,14 +183,14 @@ class Addressing(Symbolic):
         if end.op is Op.EXTEND and not end.args[2]:
             inner = end.args[1]
             start, more = self._begun(end.args[0], inner)
-            if more < 1 << _zeros(start, inner):
+            if more < 1 << low_zeros(start, inner):
                 return self.extend(start, inner, False, width), more
             return end, 0
-        return _offset(end)
+        return base_and_offset(end)
 
     def _sum_without(self, parts: list[Value], shared: list[Value], width: int) -> Value:
         total: Value = 0
-        for part in _without(parts, shared):
+        for part in without_parts(parts, shared):
             total = self.binary(BinaryOp.ADD, total, part, width)
         return total
 
@@ -239,7 +248,7 @@ class Addressing(Symbolic):
         """Two stores at one place are one store of a choice."""
         if isinstance(condition, Term) and then is not orelse and then.op is orelse.op is Op.STORE:
             (below, place, value, size), (under, other, old, cells) = then.args, orelse.args
-            if _is(place, other) and size == cells:
+            if is_same(place, other) and size == cells:
                 memory = self.select_memory(condition, below, under)
                 chosen = self.select(condition, value, old, size * self.memory.cell_width)
                 return self.store_cells(memory, place, chosen, size)
@@ -299,159 +308,3 @@ class Addressing(Symbolic):
                 inner = [self._here(a, known) if isinstance(a, Term) else a for a in args]
                 known[value] = rebuilt(self, value, inner)
         return known[value]
-
-
-def is_aligned(address: Value, size: int, width: int) -> bool:
-    """Whether an address is surely a multiple of a size that is a power of two."""
-    return size & (size - 1) == 0 and 1 << _zeros(address, width) >= size
-
-
-def where_equal(storage: Storage, one: Value, other: Value, width: int, value: Value) -> Value:
-    """The value where one term equals another, said over the other's parts if it can be."""
-    if not isinstance(value, Term):
-        return value
-    terms: dict[Term, Value] = {}
-    fields: dict[Term, dict[tuple[int, int], Value]] = {}
-    for theirs, mine, bits in pairs(storage, one, other, width):
-        if not isinstance(theirs, Term):
-            continue
-        if theirs.op is Op.EXTRACT and theirs.args[0].op is Op.SYMBOL:
-            symbol, high, low = theirs.args
-            fields.setdefault(symbol, {})[high, low] = mine
-        else:
-            terms[theirs] = mine
-        assert theirs.width == bits
-    for symbol, known in fields.items():
-        if symbol not in terms:
-            terms[symbol] = patched(storage, symbol, known)
-    return Substitution(storage, terms).vector(value)
-
-
-def pairs(
-    storage: Storage, one: Value, other: Value, width: int
-) -> Iterator[tuple[Value, Value, int]]:
-    """Parts that are equal where the wholes are."""
-    if isinstance(one, Term) and isinstance(other, Term) and one is not other:
-        first, second = one.args, other.args
-        if one.op is other.op is Op.CONCAT and first[2] == second[2]:
-            yield from pairs(storage, first[0], second[0], width - first[2])
-            yield from pairs(storage, first[1], second[1], first[2])
-            return
-        if one.op is other.op is Op.EXTEND and first[1:] == second[1:]:
-            yield from pairs(storage, first[0], second[0], first[1])
-            return
-        sums = [_addends(one), _addends(other)]
-        shared = _shared(*sums)
-        left = [_without(s, shared) for s in sums]
-        if shared and len(left[0]) == len(left[1]) == 1:
-            yield from pairs(storage, left[0][0], left[1][0], width)
-            return
-    if one is not other:
-        yield one, other, width
-
-
-def patched(storage: Storage, symbol: Term, known: dict[tuple[int, int], Value]) -> Value:
-    """The symbol with other terms for some of its bits; where they overlap, with one of them."""
-    ends = sorted({0, symbol.width, *(e for high, low in known for e in (high + 1, low))})
-    whole: Value = 0
-    for low, end in pairwise(ends):
-        part = storage.extract(symbol, symbol.width, end - 1, low)
-        for (top, bottom), value in known.items():
-            if bottom <= low and end <= top + 1:
-                part = storage.extract(value, top - bottom + 1, end - 1 - bottom, low - bottom)
-                break
-        whole = storage.concat(part, whole, low, end) if low else part
-    return whole
-
-
-def _is_split(low: Value, width: int, zeros: int) -> bool:
-    """Whether adding this to what has so many low zeros can be done by parts that stay simple."""
-    if not isinstance(low, Term):
-        return low != 0 and low & ((1 << zeros) - 1) == 0
-    if _used(low, width) <= zeros:
-        return True
-    inner = low.args[0] if low.op is Op.EXTEND and not low.args[2] else low
-    return inner.op in (Op.CONCAT, Op.SELECT) or (inner is not low and inner.op in _CUT)
-
-
-def _zeros(value: Value, width: int, depth: int = 6) -> int:
-    """How many low bits are surely 0; looks at so many levels of the term."""
-    if not isinstance(value, Term):
-        return (value & -value).bit_length() - 1 if value else width
-    if depth == 0:
-        return 0
-    args = value.args
-    match value.op:
-        case Op.CONCAT:
-            low = _zeros(args[1], args[2], depth - 1)
-            return low if low < args[2] else args[2] + _zeros(args[0], width - args[2], depth - 1)
-        case Op.EXTEND:
-            inner = _zeros(args[0], args[1], depth - 1)
-            return inner if inner < args[1] else width
-        case Op.BINARY if args[0] in (BinaryOp.ADD, BinaryOp.SUB):
-            return min(_zeros(args[1], width, depth - 1), _zeros(args[2], width, depth - 1))
-        case Op.SELECT:
-            return min(_zeros(args[1], width, depth - 1), _zeros(args[2], width, depth - 1))
-        case _:
-            return 0
-
-
-def _used(value: Value, width: int) -> int:
-    """How many low bits may be other than 0."""
-    if not isinstance(value, Term):
-        return value.bit_length()
-    if value.op is Op.EXTEND and not value.args[2]:
-        return _used(value.args[0], value.args[1])
-    if value.op is Op.CONCAT:
-        high, _, cut = value.args
-        return int(cut) + _used(high, width - cut)
-    return width
-
-
-def _is(one: Value, other: Value) -> bool:
-    return one is other or (not isinstance(one, Term) and one == other)
-
-
-def _offset(value: Value) -> tuple[Value, int]:
-    """A term and a constant whose sum it is."""
-    if isinstance(value, Term) and value.op is Op.BINARY and value.args[0] is BinaryOp.ADD:
-        base, offset = value.args[1:]
-        return (value, 0) if isinstance(offset, Term) else (base, offset)
-    return value, 0
-
-
-def _range(value: Value, width: int) -> tuple[int, int]:
-    """Bounds of a value."""
-    if not isinstance(value, Term):
-        return value, value
-    base, offset = _offset(value)
-    low, high = 0, (1 << _used(base, width)) - 1
-    cells = 1 << width
-    if high + offset < cells:
-        return low + offset, high + offset
-    if low + offset >= cells:
-        return low + offset - cells, high + offset - cells
-    return 0, cells - 1
-
-
-def _shared(first: list[Value], second: list[Value]) -> list[Value]:
-    """What both lists have, each as often as both have it."""
-    return _without(first, _without(first, second))
-
-
-def _without(parts: list[Value], others: list[Value]) -> list[Value]:
-    """The list without as many of each as the other list has; terms are equal if they are one."""
-    left = list(parts)
-    for other in others:
-        if other in left:
-            left.remove(other)
-    return left
-
-
-def _addends(value: Term) -> list[Value]:
-    if value.op is not Op.BINARY or value.args[0] is not BinaryOp.ADD:
-        return [value]
-    found: list[Value] = []
-    for part in value.args[1:]:
-        found += _addends(part) if isinstance(part, Term) else [part]
-    return found

@@ -7,7 +7,8 @@ call stored, whatever was called before and between; the call's arguments may be
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from checker.addressing import Addressing, is_aligned, pairs, patched
+from checker.address_parts import is_aligned, pairs, patched
+from checker.addressing import Addressing
 from checker.storage import Storage
 from checker.substitution import Substitution
 from checker.terms import Op, Term, Terms, Truth, Value, support

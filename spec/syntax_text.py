@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from spec import syntax
-from spec.build import OPERATOR_RANKS
+from spec.build_bodies import OPERATOR_RANKS
 
 COLUMNS = 100
 _INDENT = "  "
