@@ -4,10 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from checker.answers import Answer
+from checker.answers import Answer, Fact
 from checker.efficiency import EFFICIENT, check_configuration
 from spec.load import load
 from tests.description_text import write
+
+
+def efficiency(folder: Path, text: str) -> Fact:
+    """Whether user mode can reach all, in the one configuration of a description."""
+    isa = load(write(folder, text)).isa
+    assert isa is not None
+    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
+    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
+    return found
+
 
 MACHINE = """isa "A machine with a table of pages"
 mode M : bits(1) {{ user, supervisor }} reset supervisor
@@ -39,12 +49,8 @@ virtualize v {{ supervisor, user as user  shadow rest }}
 def test_an_array_may_hold_whatever_makes_an_address_reachable(
     tmp_path: Path, reset: str, refused: str, answer: Answer
 ) -> None:
-    isa = load(write(tmp_path, MACHINE.format(reset=reset, refused=refused))).isa
-    assert isa is not None
+    found = efficiency(tmp_path, MACHINE.format(reset=reset, refused=refused))
 
-    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
-
-    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
     assert found.answer is answer, found.reason
 
 
@@ -100,12 +106,8 @@ virtualize v {{ supervisor, user as user  shadow rest }}
 def test_registers_that_bound_what_is_reached_may_be_as_wide_as_they_go(
     tmp_path: Path, refused: str, answer: Answer
 ) -> None:
-    isa = load(write(tmp_path, SEGMENTS.format(refused=refused))).isa
-    assert isa is not None
+    found = efficiency(tmp_path, SEGMENTS.format(refused=refused))
 
-    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
-
-    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
     assert found.answer is answer, found.reason
 
 
@@ -138,10 +140,6 @@ virtualize v {{ supervisor, user as user  shadow rest }}
 def test_entries_wider_than_an_address_hold_the_tag_that_each_address_needs(
     tmp_path: Path, also: str, answer: Answer
 ) -> None:
-    isa = load(write(tmp_path, ENTRIES.format(also=also))).isa
-    assert isa is not None
+    found = efficiency(tmp_path, ENTRIES.format(also=also))
 
-    facts = check_configuration(isa, isa.configurations[0], timeout_ms=60_000)
-
-    (found,) = [fact for fact in facts if fact.question == EFFICIENT]
     assert found.answer is answer, found.reason
