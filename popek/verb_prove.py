@@ -40,11 +40,8 @@ examples:
   popek prove pg74                          every obligation, by the strongest strategy allowed
   popek prove pg74_jrst1 --strategy trap-and-emulate
   popek prove rv32 --config msu --only VC-D --only MRET
-<<<<<<< HEAD
   popek prove pg74 --mutants                do the obligations find faults put into the monitor?
-=======
   popek prove pg74 --smt proofs && popek recheck proofs
->>>>>>> 59f94d9 (Recheck proofs, too: what Z3 found, and each step of rewriting, asked of another solver)
 """
 
 
