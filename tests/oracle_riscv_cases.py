@@ -36,6 +36,7 @@ _EDGES = {
 }  # fmt: skip
 _STATUS_BITS = (1, 3, 5, 7, 8, 18, 19, 20, 21, 22)
 _MPRV = 1 << 17
+_USER_COUNTERS = range(0xC00, 0xC03)
 _COMMON_OPCODES = (0x03, 0x0F, 0x13, 0x23, 0x2F, 0x33, 0x63, 0x67, 0x73)
 _OFFSETS = {
     32: (0, 0, 0, 1, 2, 4, 8, -1, -4, 0x7FF),
@@ -181,6 +182,15 @@ class _Draw:
         mode = self.random.choice((0, 0, 1, 1, 3, 3))
         least = (0, 1, 1, 3)[self.instruction[1].get("csr", 0) >> 8 & 3]
         return max(mode, least) if self.chance(0.6) else mode
+
+    def counters(self) -> dict[str, int]:
+        """What lets VU mode read a counter, mostly; the instruction names one."""
+        instruction, fields = self.instruction
+        operand = "rs1" if "rs1" in fields else "uimm"
+        read = {"csr": self.random.choice(_USER_COUNTERS), operand: 0}
+        self.instruction = instruction, fields | read
+        enables = ("mcounteren", "scounteren", "hcounteren")
+        return {name: 7 if self.chance(0.9) else self.bits(7) for name in enables}
 
     def control(self) -> dict[str, int]:
         """The CSRs but satp: any state that the description can reach."""
@@ -345,6 +355,9 @@ class _Draw:
         injected = self.bits(_VS_INTERRUPTS) if self.chance(0.5) else 0
         status = sum(1 << bit for bit in _H_STATUS_BITS if self.chance(0.4))
         previous = random.choice((0, 1)) << 39 | random.choice((0, 1)) << 38
+        counters = {"hcounteren": self.bits(7)}
+        if virtual and before["priv"] == 0 and "csr" in self.instruction[1] and self.chance(0.5):
+            counters = self.counters()
         return {
             "virt": int(virtual),
             "mstatus": before["mstatus"] | previous,
@@ -355,7 +368,7 @@ class _Draw:
             "hstatus": status,
             "hedeleg": self.bits(_GUEST_EXCEPTIONS),
             "hideleg": self.bits(_VS_INTERRUPTS),
-            "hcounteren": self.bits(7),
+            **counters,
             "henvcfg": 0,
             "htimedelta": self.word(),
             "htval": self.word(),

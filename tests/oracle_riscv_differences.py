@@ -27,7 +27,7 @@ _FURTHER_PROTECTION = (*range(0x3A4, 0x3B0), *range(0x3C0, 0x3F0))
 _PERFORMANCE = (*range(0x323, 0x340), *range(0xB03, 0xB20), *range(0xC03, 0xC20))
 _ELSEWHERE = frozenset((0x14D, _MSECCFG, *_FURTHER_PROTECTION, *_PERFORMANCE))
 _MPRV, _VS_INTERRUPTS = 1 << 17, 0x444
-_STORE_FAULTS = (
+STORE_FAULTS = (
     "store_address_misaligned", "store_page_fault", "store_access_fault", "store_guest_page_fault",
 )  # fmt: skip
 _MISALIGNED = ("load_address_misaligned", "store_address_misaligned")
@@ -239,7 +239,7 @@ DIFFERENCES = (
         "QEMU reports the load of an AMO; its faults are those of a store (Vol. II, table 3.6)",
         lambda c: (
             other_cause(c, (4, 5, 6, 7, 13, 15, 21, 23), 0x1F)
-            if c.amo and c.step.cause in _STORE_FAULTS
+            if c.amo and c.step.cause in STORE_FAULTS
             else {}
         ),
     ),
@@ -252,7 +252,7 @@ DIFFERENCES = (
         "qemu",
         "an SC that fails for lack of a reservation does not look at the page; it may not retire "
         "unless it passes the permission checks (Vol. I, Zalrsc)",
-        _all_if(lambda c: c.step.instruction in ("SC.W", "SC.D") and c.step.cause in _STORE_FAULTS),
+        _all_if(lambda c: c.step.instruction in ("SC.W", "SC.D") and c.step.cause in STORE_FAULTS),
     ),
     Difference(
         "qemu",

@@ -52,6 +52,12 @@ def target(request: pytest.FixtureRequest) -> Target:
     return found
 
 
+# With the hypervisor extension QEMU is asked for single steps only.
+with_sequences = pytest.mark.parametrize(
+    "target", [RV32, RV64], ids=lambda target: target.name, indirect=True, scope="module"
+)
+
+
 @pytest.fixture(scope="module")
 def isa(target: Target) -> Isa:
     hypervisor = target.has_hypervisor
@@ -114,6 +120,7 @@ def test_qemu_sleeps_where_the_description_waits(
 
 @needs_spike
 @needs_qemu
+@with_sequences
 @pytest.mark.parametrize(
     ("written", "read"), [("mcycle", "cycle"), ("minstret", "instret"), ("mcycle", "mcycle")]
 )
@@ -169,7 +176,7 @@ def test_the_sample_executes_every_instruction_on_every_csr_and_raises_every_tra
         reaching = [name for name in modes if name.startswith(("HLV", "HSV"))]
         assert virtual["SRET"] == virtual["WFI"] == virtual["SFENCE.VMA"] == {1}
         assert virtual["AMOADD"] == {0, 1}
-        assert 1 in virtual["CSRRS"]  # in VU, all three counteren must let it: one case in 10,000
+        assert virtual["CSRRS"] == {0, 1}
         assert set().union(*(modes[name] for name in reaching)) == {0, 1, 3}
         assert not any(virtual[name] for name in virtual if name.startswith("H"))
     assert outcomes == {cause.name for cause in isa.causes} | {"interrupt", "retired"}
