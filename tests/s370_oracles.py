@@ -5,9 +5,7 @@ segment and a page table, keys and registers, and loads the PSW of the case. Wha
 interruption; all new PSWs lead back to the driver, which stores what it finds.
 """
 
-import os
 import struct
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from spec.encoding import Codec
 from spec.ir import Isa
 from spec.machine import Machine
 from spec.state import MachineState
+from tests.hercules import Hercules
 
 MAIN_STORAGE = 0x20_0000
 WINDOW, WINDOW_BYTES = 0x2780, 256  # over the boundary of blocks 4 and 5
@@ -32,6 +31,7 @@ NEW_PSW = 0x0008_0000_0001_0000
 _DONE = 0x000A_0000_0000_D0DE
 _MOST = 500
 _PATIENCE = (0.5, 2.0, 8.0)  # seconds
+_HERCULES = Hercules("S/370", ("CPUMODEL 3033", "DIAG8CMD DISABLE"))
 _MOST_STEPS = 80
 
 _PSW_PARTS = {"SM": (56, 8), "KEY": (52, 4), "EC": (51, 1), "MCK": (50, 1), "WAIT": (49, 1)}
@@ -261,41 +261,13 @@ def hercules(cases: Sequence[Case], folder: Path) -> Iterator[After]:
     """What comes of each case in Hercules; at most `_MOST` at a time."""
     for start in range(0, len(cases), _MOST):
         batch = cases[start : start + _MOST]
-        results = folder / "results"
+        saved = range(_RESULTS, _RESULTS + _RESULT * len(batch))
         for patience in _PATIENCE:
-            said = _ran(batch, folder, patience)
-            if "D0DE" in said.upper() and results.exists():  # not if it stopped too late to save
+            said, results = _HERCULES.run(folder, _image(batch), START, saved, patience)
+            if "D0DE" in said.upper() and results:
                 break
-        assert "D0DE" in said.upper() and results.exists(), said[-3000:]
-        yield from _results(len(batch), results.read_bytes())
-
-
-def _ran(cases: Sequence[Case], folder: Path, patience: float) -> str:
-    """What Hercules said; it can only be told how long to run."""
-    image, results = folder / "image", folder / "results"
-    results.unlink(missing_ok=True)
-    image.write_bytes(_image(cases))
-    (folder / "machine.cnf").write_text(
-        "ARCHMODE S/370\nMAINSIZE 2\nNUMCPU 1\nCPUMODEL 3033\nDIAG8CMD DISABLE\nOSTAILOR QUIET\n0009 3215-C /\n"
-    )
-    end = _RESULTS + _RESULT * len(cases) - 1
-    (folder / "run.rc").write_text(
-        "archmode S/370\nsysclear\n"
-        f"loadcore {image} 0\n"
-        f"psw sm=00 pk=0 cmwp=8 cc=0 pm=0 ia={START:x}\n"
-        f"start\nsh sleep {patience}\nstop\nsh sleep 0.1\npsw\n"
-        f"savecore {results} {_RESULTS:x} {end:x}\nexit\n"
-    )
-    ran = subprocess.run(
-        ["hercules", "-d", "-f", str(folder / "machine.cnf")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "HERCULES_RC": str(folder / "run.rc")},
-        check=False,
-    )
-    return ran.stdout + ran.stderr
+        assert "D0DE" in said.upper() and results, said[-3000:]
+        yield from _results(len(batch), results)
 
 
 def _results(count: int, content: bytes) -> Iterator[After]:

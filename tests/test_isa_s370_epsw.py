@@ -4,11 +4,9 @@ Hercules knows EPSW in its ESA/390 mode only. There a PSW is laid out as System/
 is compared are such PSWs, without translation and in 24-bit addressing.
 """
 
-import os
 import random
 import shutil
 import struct
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from spec.ir import Isa
 from spec.load import load
 from spec.machine import Machine
 from spec.state import MachineState
+from tests.hercules import Hercules
 
 ISA = Path(__file__).parent.parent / "isas" / "s370" / "s370_epsw.isa"
 CODE, HANDLER, SAVED, RESULTS, FIRST = 0x1000, 0x2000, 0x800, 0x4000, 0x1_0000
@@ -28,6 +27,8 @@ EC, SUPERVISOR_CALL = 0x0008 << 48, bytes.fromhex("0A00")
 DONE = 0x000A_0000_0000_D0DE
 PATIENCE = (0.3, 2.0, 8.0)  # seconds
 REGISTERS = tuple(0x1111_1111 * n for n in range(16))
+
+HERCULES = Hercules("ESA/390")
 
 Case = tuple[int, int, int]
 """The PSW, whose address is filled in, and the two registers."""
@@ -100,31 +101,12 @@ def image(cases: Sequence[Case]) -> bytes:
 
 def hercules(cases: Sequence[Case], folder: Path) -> list[tuple[int, ...]]:
     """The general registers after each case."""
-    (folder / "image").write_bytes(image(cases))
-    (folder / "machine.cnf").write_text(
-        "ARCHMODE ESA/390\nMAINSIZE 2\nNUMCPU 1\nOSTAILOR QUIET\n0009 3215-C /\n"
-    )
-    end = RESULTS + 64 * len(cases) - 1
+    saved = range(RESULTS, RESULTS + 64 * len(cases))
     for patience in PATIENCE:
-        (folder / "run.rc").write_text(
-            f"archmode ESA/390\nsysclear\nloadcore {folder / 'image'} 0\n"
-            f"psw sm=00 pk=0 cmwp=8 cc=0 pm=0 ia={HANDLER:x}\n"
-            f"start\nsh sleep {patience}\nstop\nsh sleep 0.1\npsw\n"
-            f"savecore {folder / 'results'} {RESULTS:x} {end:x}\nexit\n"
-        )
-        ran = subprocess.run(
-            ["hercules", "-d", "-f", str(folder / "machine.cnf")],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**os.environ, "HERCULES_RC": str(folder / "run.rc")},
-            check=False,
-        )
-        if "D0DE" in ran.stdout.upper():
+        said, results = HERCULES.run(folder, image(cases), HANDLER, saved, patience)
+        if "D0DE" in said.upper() and results:
             break
-    assert "D0DE" in ran.stdout.upper(), ran.stdout[-3000:]
-    results = (folder / "results").read_bytes()
+    assert "D0DE" in said.upper() and results, said[-3000:]
     return [struct.unpack_from(">16I", results, 64 * number) for number in range(len(cases))]
 
 
