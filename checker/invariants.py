@@ -22,6 +22,7 @@ from checker.states import Known, machine_state
 from checker.subject import Subject, engines_of
 from checker.symbolic import Symbolic
 from checker.terms import Term, Terms, Truth, Value
+from checker.translation import reached
 from spec.concrete import ConcreteEngine
 from spec.expressions import reads
 from spec.ir import (
@@ -36,6 +37,7 @@ from spec.ir import (
     Logic,
     LogicOp,
     Read,
+    Write,
 )
 from spec.outcome import Retired
 from spec.state import MachineState
@@ -60,10 +62,13 @@ def check_invariants(
         for keeping in kept:
             keeping.reset()
         _Routines(machine, timeout_ms).ask(kept)
-    elif kept:
+        return tuple(keeping.fact() for keeping in kept)
+    written = _may_write(isa, instruction)
+    concerned = [keeping for keeping in kept if keeping.concerns(written)]
+    if concerned:
         subject = Subject(engines_of(machine), instruction, OperandSet())
         solver = Solver(subject.engines.terms, isa.memory, timeout_ms)
-        _ask(Prover(subject, solver, Replay(machine), log), kept)
+        _ask(Prover(subject, solver, Replay(machine), log), concerned)
     return tuple(keeping.fact() for keeping in kept)
 
 
@@ -119,6 +124,14 @@ class _Keeping:
 
 
 # --------------------------------------------------------------------------- instructions
+
+
+def _may_write(isa: Isa, instruction: Instruction) -> frozenset[str]:
+    """Elements that the text of an instruction, or of the translation of its addresses, names as
+    written; the pc is always one."""
+    (translate,) = [function for function in isa.functions if function.name == isa.translate]
+    statements = [s for body in (instruction.body, translate.body) for s in reached(isa, body)]
+    return frozenset({isa.pc} | {s.element for s in statements if isinstance(s, Write)})
 
 
 def _ask(prover: Prover, kept: Sequence[_Keeping]) -> None:

@@ -19,7 +19,7 @@ from checker.obligations import About, Found, Log, Obligation, Shown
 from checker.pairs import Pair
 from checker.replay import Replay
 from checker.showing import Showing
-from checker.solve import LITTLE, SOME, WHOLE, Proved, Refuted, Solver, Unknown, Verdict
+from checker.solve import LEAST, LITTLE, SOME, WHOLE, Proved, Refuted, Solver, Unknown, Verdict
 from checker.subject import ABSTRACT, CONCRETE, Level, Subject
 from checker.terms import Truth
 
@@ -92,6 +92,8 @@ class Prover:
                 return Found(Answer.NO)
         shown = self.showing.guessed(obligation, pair, goal, exact=vouched and not memory)
         if shown is None and memory:
+            if vouched and self._excludes_at_once(obligation):
+                return Found(Answer.NO)
             shown = self.showing.seen_before(obligation) or self.showing.varied(obligation)
         if shown is not None:
             return Found(Answer.YES, shown)
@@ -148,7 +150,7 @@ class Prover:
         if obligation.name in self.log.skip or process_time() > self._end:
             return False
         vouched = self.conditions.abstraction_vouches(obligation)
-        if vouched and obligation.goal(self.conditions.pair(obligation, ABSTRACT)) is False:
+        if vouched and self._excludes_at_once(obligation):
             return True
         memory = self.conditions.touches_memory(obligation)
         shown = (
@@ -171,11 +173,30 @@ class Prover:
             self._verdict(obligation, CONCRETE, part), Proved
         )
 
-    def _verdict(self, obligation: Obligation, level: Level, part: float) -> Verdict:
-        """What the solver says at one level in a part of its time, without replay; remembered."""
+    def _excludes_at_once(self, obligation: Obligation) -> bool:
+        """Whether the least of the solver's time shows that the answer is no, where the view that
+        both states share allows all that may happen."""
+        key = self._verdict_key(obligation, ABSTRACT)
+        found = self._verdicts.get(key)
+        if found is None:
+            pair = self.conditions.pair(obligation, ABSTRACT)
+            goal = obligation.goal(pair)
+            if goal is False:
+                found = Proved()
+            else:
+                found = self._solve(obligation, pair, goal, whole=False, part=LEAST)
+            if not isinstance(found, Unknown):
+                self._verdicts[key] = found
+        return isinstance(found, Proved)
+
+    def _verdict_key(self, obligation: Obligation, level: Level) -> tuple[object, ...]:
         asks = obligation.asks if obligation.shared else obligation.name
         modes = (obligation.first, obligation.second)
-        key = (asks, modes, obligation.constraints, level)
+        return (asks, modes, obligation.constraints, level)
+
+    def _verdict(self, obligation: Obligation, level: Level, part: float) -> Verdict:
+        """What the solver says at one level in a part of its time, without replay; remembered."""
+        key = self._verdict_key(obligation, level)
         found = self._verdicts.get(key)
         if found is None:
             pair = self.conditions.pair(obligation, level)

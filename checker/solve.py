@@ -22,7 +22,7 @@ from spec.ir import Memory
 PATIENCE = 5
 """How often a question is asked again that a busy machine kept from the processor."""
 
-WHOLE, SOME, LITTLE = 1.0, 0.1, 0.03
+WHOLE, SOME, LITTLE, LEAST = 1.0, 0.1, 0.03, 0.01
 """Parts of the time: the smaller ones are spent on what may turn out hopeless."""
 
 MOST_GIVEN_UP = 3
@@ -92,7 +92,7 @@ class Solver:
             found = self._with_arrays(
                 conditions, self._timeout * (SOME if hard and part == WHOLE else part)
             )
-        if hard:
+        if hard and part > LEAST:
             self._given_up += 1 if isinstance(found, Unknown) else -1
         if hard and part == WHOLE and isinstance(found, Unknown):
             found = self._flat(self._exact, conditions, self._timeout)
