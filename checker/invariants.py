@@ -19,7 +19,7 @@ from checker.prover import Prover
 from checker.replay import Replay, Side
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.states import Known, machine_state
-from checker.subject import Subject, engines_of
+from checker.subject import ABSTRACT, Subject, engines_of
 from checker.symbolic import Symbolic
 from checker.terms import Term, Terms, Truth, Value
 from checker.translation import reached
@@ -140,7 +140,7 @@ def _ask(prover: Prover, kept: Sequence[_Keeping]) -> None:
     isa = subject.machine.isa
     instruction = subject.instruction.name
     for name, mode in isa.mode.members:
-        run = subject.run(mode, True)
+        run = subject.run(mode, ABSTRACT)
         if run.retires is False:
             continue
         left = [k for k in kept if not k.broken and k.concerns((*run.written, isa.pc))]

@@ -34,7 +34,10 @@ class Engines:
         return translation.pure and translation.memory_traps_only
 
     def engine(self, level: "Level") -> Symbolic:
-        return self.abstract if level is ABSTRACT else self.concrete
+        """What runs at a level. A translation that changes state is run at both: no abstraction
+        of where it leads knows what it changes."""
+        abstract = level is ABSTRACT and self.machine.translation.pure
+        return self.abstract if abstract else self.concrete
 
 
 Level = bool
