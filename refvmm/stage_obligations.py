@@ -8,6 +8,8 @@ access in every mode: nothing is kept of what translation said once.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
+from itertools import combinations
 
 from checker.proof import Group
 from checker.statements import Earlier, Part, Statement, Text, Triple
@@ -106,25 +108,58 @@ class SecondStage(TableTerms):
             functions=(replace(fill, body=(found,)),),
         )
         place = self._va("place")
-        said: ir.Expr = ir.Boolean(False)
-        for number in range(self.tables.slots):
-            slot = ir.Literal(number, 8)
-            valid = ir.Truth(ir.Read("vmm.slot.valid", 1, slot))
-            said = either(said, both(valid, equal(self._placed(slot), place)))
+        assumed = (
+            *expressions(region_fits(self.monitor)),
+            *self._page(place),
+            present(self.isa.memory, place, self.tables.page),
+            self._slot(ir.Read("vmm.turn", 8)),
+        )
+        filling = (Part(Text.MONITOR, (ir.Call(None, "vmm.fill", (place,)),)),)
         yield Triple(
             Group.EFFICIENCY,
             "a page that is filled has a slot",
             None,
-            (Part(Text.MONITOR, (ir.Call(None, "vmm.fill", (place,)),)),),
-            (("a slot says so", said),),
-            assume=(
-                *expressions(region_fits(self.monitor)),
-                *self._page(place),
-                present(self.isa.memory, place, self.tables.page),
-                self._slot(ir.Read("vmm.turn", 8)),
-            ),
+            filling,
+            (("a slot names it", self._named(place)),),
+            assume=assumed,
             parameters=(place,),
         )
+        named = self._named(page)
+        installed = both(implies(ir.Truth(on), named), implies(named, ir.Truth(on)))
+        once = self._named_once(page)
+        yield Triple(
+            Group.EFFICIENCY,
+            "what is mapped is what slots name",
+            None,
+            filling,
+            (("a slot names it, or it is not mapped", installed), ("one slot names it", once)),
+            assume=(*assumed, installed, once),
+            parameters=(place,),
+            ghosts=ghosts,
+            functions=tuple(
+                replace(f, body=(ir.If(equal(f.parameters[0], page), (now,), ()),))
+                for name, bit in (("vmm.install", 1), ("vmm.remove", 0))
+                for f in (self.functions[name],)
+                for now in (ir.Write("ghost.on", ir.Literal(bit, 1)),)
+            ),
+        )
+
+    def _naming(self, page: ir.Expr) -> list[ir.Expr]:
+        """For each slot, whether it names a page."""
+        found = []
+        for number in range(self.tables.slots):
+            slot = ir.Literal(number, 8)
+            valid = ir.Truth(ir.Read("vmm.slot.valid", 1, slot))
+            found.append(both(valid, equal(self._placed(slot), page)))
+        return found
+
+    def _named(self, page: ir.Expr) -> ir.Expr:
+        return reduce(either, self._naming(page))
+
+    def _named_once(self, page: ir.Expr) -> ir.Expr:
+        pairs = combinations(self._naming(page), 2)
+        apart: list[ir.Expr] = [ir.Not(both(one, other)) for one, other in pairs]
+        return reduce(both, apart, ir.Boolean(True))
 
     def _placed(self, slot: ir.Expr) -> ir.Expr:
         return ir.Read("vmm.slot.place", self.pa_width, slot)

@@ -250,3 +250,28 @@ def test_a_real_second_stage_that_is_left_off_is_found_out() -> None:
     )
 
     assert found_by_programs(replace(monitor, resume=resume), 300)
+
+
+@pytest.mark.parametrize("call", ["vmm.install", "vmm.remove"])
+def test_a_page_that_is_not_mapped_or_stays_so_is_found_out(call: str) -> None:
+    """No program can tell: all that stays mapped is right."""
+    monitor = staged()
+
+    def without(block: ir.Block) -> ir.Block:
+        return tuple(
+            replace(s, then=without(s.then), orelse=without(s.orelse))
+            if isinstance(s, ir.If)
+            else s
+            for s in block
+            if not (isinstance(s, ir.Call) and s.function == call)
+        )
+
+    functions = tuple(
+        replace(f, body=without(f.body)) if f.name == "vmm.fill" else f
+        for f in monitor.virtual.functions
+    )
+    broken = replace(monitor, virtual=replace(monitor.virtual, functions=functions))
+
+    found = refutations(broken, DIRECT, lambda s: "slot" in getattr(s, "name", ""))
+
+    assert (Group.EFFICIENCY, "what is mapped is what slots name") in found
