@@ -157,9 +157,10 @@ class SecondStage(TableTerms):
         return reduce(either, self._naming(page))
 
     def _named_once(self, page: ir.Expr) -> ir.Expr:
-        pairs = combinations(self._naming(page), 2)
-        apart: list[ir.Expr] = [ir.Not(both(one, other)) for one, other in pairs]
-        return reduce(both, apart, ir.Boolean(True))
+        found: ir.Expr = ir.Boolean(True)
+        for one, other in combinations(self._naming(page), 2):
+            found = both(found, ir.Not(both(one, other)))
+        return found
 
     def _placed(self, slot: ir.Expr) -> ir.Expr:
         return ir.Read("vmm.slot.place", self.pa_width, slot)
