@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from checker.answers import Answer
 from checker.proof import Discharged, Group
 from popek.exit_status import ExitStatus
-from refvmm.replaying import Replayed
+from refvmm.replayed import Replayed
 
 ABOUT = {
     Group.DIRECT: "what retires directly does what the virtual machine would do",

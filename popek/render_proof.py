@@ -9,7 +9,7 @@ from checker.report_json import JSON
 from popek.console import PLAIN, Palette
 from popek.proof_report import ABOUT, ProofReport, counted
 from popek.table import table
-from refvmm.replaying import Replayed
+from refvmm.replayed import Replayed
 
 _WIDTH = 100
 _SHOWN = 24

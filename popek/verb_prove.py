@@ -28,7 +28,8 @@ from popek.selection import selection
 from popek.solving import add_smt, add_solving, cache_of, make_smt
 from popek.strategy_choice import Choice, choose
 from refvmm.obligations import assumptions, hosted, obligations
-from refvmm.replaying import Replayed, replay
+from refvmm.replayed import Replayed
+from refvmm.replaying import replay
 from refvmm.strategy import Strategy
 from spec.ir import Configuration, Isa
 

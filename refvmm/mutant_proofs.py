@@ -15,7 +15,8 @@ from checker.statements import Settled, Simulation, Statement
 from refvmm.derive import Monitor
 from refvmm.mutants import Mutant, mutants
 from refvmm.obligations import hosted, obligations
-from refvmm.replaying import Replayed, replay
+from refvmm.replayed import Replayed
+from refvmm.replaying import replay
 from refvmm.strategy import Strategy
 
 

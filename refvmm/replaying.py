@@ -5,73 +5,30 @@ machine fetches it: then bare and virtual machine are stepped side by side from 
 be shown so is shown by the two routines themselves, run on integers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from checker.proof import Counterexample
 from checker.statements import Anew, Simulation, Statement, Text, Triple
 from refvmm.derive import Monitor
-from refvmm.lockstep import lockstep
-from refvmm.redirect import Noted
-from refvmm.relation import homes
+from refvmm.replayed import Replayed, combined_state, presented, text_of, values_of, virtual_state
+from refvmm.side_by_side import Refine, side_by_side
 from refvmm.strategy import Strategy
-from refvmm.virtual_machine import VirtualMachine
-from refvmm.vm_map import Placement, bare_state, place
 from spec.concrete import ConcreteEngine
-from spec.encoding import Decoded, codec_of
 from spec.ir import (
-    Access,
     Assign,
-    Binary,
-    BinaryOp,
     Bit,
     Block,
-    Call,
-    Compare,
-    CompareOp,
     Element,
-    Expr,
-    Extend,
-    Extract,
-    If,
-    Instruction,
     Isa,
-    Literal,
-    Load,
     LoadPhysical,
     Local,
-    Not,
     Probe,
-    Read,
     Role,
-    Translate,
-    Trap,
-    TrapClass,
     Write,
 )
-from spec.machine import Machine
 from spec.outcome import Outcome, Retired, Trapped
 from spec.state import MachineState
-from spec.template import disassemble
-
-_VALUES = 40
-
-Refine = Callable[[Simulation], Counterexample | None]
-"""Solves a statement again; None if it has no counterexample now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A run that fails as the obligation says.
-
-    `state`: the virtual machine's before it, as far as it is not 0. `differences`: an element, a
-    cell or the outcome, on the bare machine and on the virtual one.
-    """
-
-    how: str
-    state: tuple[tuple[str, str], ...]
-    differences: tuple[tuple[str, str, str], ...]
-    assembly: str = ""
 
 
 def replay(
@@ -84,7 +41,7 @@ def replay(
     """A failing run, or None if the counterexample does not replay."""
     match statement:
         case Simulation():
-            return _side_by_side(monitor, strategy, statement, counterexample, refine) or (
+            return side_by_side(monitor, strategy, statement, counterexample, refine) or (
                 _routines(monitor, statement, counterexample)
             )
         case Triple():
@@ -93,174 +50,12 @@ def replay(
             return None
 
 
-# --------------------------------------------------------------------------- side by side
-
-
-def _side_by_side(
-    monitor: Monitor,
-    strategy: Strategy,
-    statement: Simulation,
-    counterexample: Counterexample,
-    refine: Refine,
-) -> Replayed | None:
-    isa = monitor.description
-    named = [i for i in isa.instructions if i.name == statement.instruction]
-    if not named:
-        return None
-    names = {field.name for field in named[0].fields}
-    fields = {name: value for name, value in counterexample.frame if name in names}
-    found = refine(_in_memory(monitor, statement, named[0], fields))
-    if found is None:
-        return None
-    state = combined_state(monitor, found)
-    bare = _presented(monitor, statement, state)
-    placement = Placement(
-        *(state.scalars[n] for n in ("region.base", "region.size", "monitor.base"))
-    )
-    used = strategy if statement.text is Text.DIRECT else Strategy.INTERPRET
-    start = _warm(monitor, place(monitor, bare, placement), bare, named[0], fields)
-    virtual = VirtualMachine([monitor], start, codec_of(isa).decode, used)
-    divergence = lockstep(Machine(isa, bare.copy()), virtual, 1)
-    if divergence is None:
-        return None
-    shown = tuple((n, _text(a), _text(b)) for n, (a, b) in divergence.differences.items())
-    how = "bare and virtual machine, stepped side by side"
-    return Replayed(how, _values(isa, bare), shown, _assembly(isa, named[0], fields, bare))
-
-
-def _in_memory(
-    monitor: Monitor, statement: Simulation, instruction: Instruction, fields: Mapping[str, int]
-) -> Simulation:
-    """The statement of one encoding, with the encoded instruction at the program counter."""
-    isa = monitor.description
-    codec = codec_of(isa)
-    cells = codec.encode(instruction, fields)
-    size = isa.fetch.unit_width // isa.memory.cell_width
-    units = [codec.unit(cells[n : n + size]) for n in range(0, len(cells), size)]
-    fetched = _fetched(isa, units, size)
-    own = fetched
-    if statement.text is Text.MONITOR:
-        own = monitor.redirect.block(fetched)
-    equal = tuple(
-        Compare(CompareOp.EQ, Local(f.name, f.width), Literal(fields[f.name], f.width))
-        for f in instruction.fields
-    )
-    calm = tuple(Not(monitor.redirect.expr(i.condition)) for i in isa.interrupts)
-    return replace(
-        statement,
-        left=(*own, *statement.left),
-        right=(*fetched, *statement.right),
-        assume=(*statement.assume, *equal, *calm),
-    )
-
-
-def _fetched(isa: Isa, units: list[int], size: int) -> Block:
-    (translate,) = [f for f in isa.functions if f.name == isa.translate]
-    (pc,) = [e for e in isa.elements if e.name == isa.pc]
-    width = translate.parameters[0].width
-    block: Block = ()
-    for number, unit in enumerate(units):
-        at: Expr = Read(pc.name, pc.width)
-        if number:
-            at = Binary(BinaryOp.ADD, at, Literal(number * size, pc.width), pc.width)
-        if pc.width > width:
-            at = Extract(at, width - 1, 0)
-        elif pc.width < width:
-            at = Extend(at, False, width)
-        word = Local(f"fetched {number}", isa.fetch.unit_width)
-        other = Compare(CompareOp.NE, word, Literal(unit, word.width))
-        block += (
-            Load(word.name, at, word.width, Access.FETCH),
-            If(other, (Trap("another instruction", TrapClass.FAULT),), ()),
-        )
-    return block
-
-
-def _warm(
-    monitor: Monitor,
-    state: MachineState,
-    bare: MachineState,
-    instruction: Instruction,
-    fields: Mapping[str, int],
-) -> MachineState:
-    """With shadow tables: the pages that the instruction touches are mapped."""
-    if monitor.shadow is None:
-        return state
-    isa = monitor.description
-    length = codec_of(isa).length(instruction, fields)
-    outcome = ConcreteEngine(isa).execute(bare, instruction, fields, length)
-    (width,) = [f.parameters[0].width for f in isa.functions if f.name == isa.translate]
-    reached = [(bare.scalars[isa.pc], Access.FETCH)]
-    reached += [(a.address, a.access) for a in outcome.accesses.virtual]
-    engine = ConcreteEngine(monitor.virtual)
-    for address, access in reached:
-        at = Literal(address & ((1 << width) - 1), width)
-        touching: Block = (touch(at),)
-        if monitor.shadow.noted is Noted.PLACES:
-            place = Local("place", isa.memory.address_width)
-            touching = (
-                Translate(place.name, at, 1, access, None, place.width),
-                Call(None, "vmm.touch", (place, Literal(0, place.width))),
-            )
-        touched = engine.run(state, (*monitor.save, *touching, *monitor.resume), {})
-        if isinstance(touched, Retired):
-            state = touched.state
-    return state
-
-
-def touch(address: Expr) -> Call:
-    return Call(None, "vmm.touch", (address,))
-
-
-# --------------------------------------------------------------------------- routines
-
-
-def combined_state(
-    monitor: Monitor, counterexample: Counterexample, ghosts: tuple[Element, ...] = ()
-) -> MachineState:
-    """The combined state that a counterexample describes."""
-    state = MachineState(replace(monitor.real, elements=(*monitor.real.elements, *ghosts)))
-    state.scalars.update(counterexample.scalars)
-    for name, content in counterexample.arrays:
-        array = state.own_array(name)
-        for index in range(len(array)):
-            array[index] = 0
-        for index, value in content:
-            if index < len(array):
-                array[index] = value
-    for address, value in counterexample.cells:
-        state.cells[address] = value
-    return state
-
-
-def _presented(monitor: Monitor, statement: Simulation, state: MachineState) -> MachineState:
-    """The virtual machine's state at the start of a statement."""
-    read = ConcreteEngine(monitor.virtual).run(state, statement.before, {})
-    assert isinstance(read, Retired)
-    return _bare(monitor, read.state)
-
-
-def _bare(monitor: Monitor, now: MachineState) -> MachineState:
-    size, start = now.scalars["region.size"], now.scalars["region.base"]
-    found = bare_state(monitor.description, size)
-    where = homes(monitor)
-    for name in found.scalars:
-        found.scalars[name] = now.scalars[where.get(name, name)]
-    for name in found.arrays:
-        found.arrays[name] = now.arrays[where.get(name, name)][:]
-    mask = now.cells.mask
-    for address, value in now.cells.written():
-        if (address - start) & mask < size:
-            found.cells[(address - start) & mask] = value
-    return found
-
-
 def _routines(
     monitor: Monitor, statement: Simulation, counterexample: Counterexample
 ) -> Replayed | None:
     """Both blocks on the concrete engine, with the operands and choices of the counterexample."""
     state = combined_state(monitor, counterexample)
-    bare = _presented(monitor, statement, state)
+    bare = presented(monitor, statement, state)
     frame = dict(counterexample.frame)
     isa = monitor.virtual if statement.text is Text.MONITOR else monitor.real
     left = _ran(isa, state, statement, statement.left, frame, counterexample)
@@ -270,12 +65,12 @@ def _routines(
         case Retired(), Retired():
             after = ConcreteEngine(monitor.virtual).run(left.state, statement.after, {})
             assert isinstance(after, Retired)
-            there = _bare(monitor, after.state)
+            there = virtual_state(monitor, after.state)
             found += [
-                (n, _text(a), _text(b)) for n, (a, b) in right.state.differences(there).items()
+                (n, text_of(a), text_of(b)) for n, (a, b) in right.state.differences(there).items()
             ]
             if left.waiting != right.waiting:
-                found.append(("waiting", _text(right.waiting), _text(left.waiting)))
+                found.append(("waiting", text_of(right.waiting), text_of(left.waiting)))
             found += _not_kept(statement, state, left.state)
             found += _strayed(monitor, state, left.state)
         case Trapped(), Trapped() if (left.cause, left.arguments) == (right.cause, right.arguments):
@@ -287,7 +82,7 @@ def _routines(
     if not found:
         return None
     how = "both routines, run on the concrete engine"
-    return Replayed(how, _values(monitor.description, bare), tuple(found))
+    return Replayed(how, values_of(monitor.description, bare), tuple(found))
 
 
 def _ran(
@@ -314,7 +109,7 @@ def _not_kept(
     for name in statement.keep:
         pairs = [(s.scalars.get(name), s.arrays.get(name)) for s in (before, after)]
         if pairs[0] != pairs[1]:
-            found.append((f"{name} (the monitor's)", _text(pairs[0][0]), _text(pairs[1][0])))
+            found.append((f"{name} (the monitor's)", text_of(pairs[0][0]), text_of(pairs[1][0])))
     return found
 
 
@@ -330,7 +125,7 @@ def _strayed(
         mine, theirs = (content.get(address, 0) for content in contents)
         own = (address - start) & mask < size or (address - tables) & mask < length
         if mine != theirs and not own:
-            yield f"cell 0x{address:X} outside the region", _text(mine), _text(theirs)
+            yield f"cell 0x{address:X} outside the region", text_of(mine), text_of(theirs)
 
 
 def _outcome(outcome: Outcome) -> str:
@@ -338,29 +133,7 @@ def _outcome(outcome: Outcome) -> str:
         case Retired():
             return "retires"
         case Trapped(cause, _, arguments):
-            return f"traps: {cause}{tuple(map(_text, arguments)) if arguments else ''}"
-
-
-def _values(isa: Isa, state: MachineState) -> tuple[tuple[str, str], ...]:
-    """Elements and cells that are not 0."""
-    found = [(name, value) for name, value in state.scalars.items()]
-    for name, values in state.arrays.items():
-        found += [(f"{name}[{index}]", value) for index, value in enumerate(values)]
-    found += [(f"{isa.memory.name}[0x{at:X}]", value) for at, value in state.cells.written()]
-    shown = [(name, _text(value)) for name, value in found if value]
-    return tuple(shown[:_VALUES]) + ((("and more", "..."),) if len(shown) > _VALUES else ())
-
-
-def _assembly(
-    isa: Isa, instruction: Instruction, fields: Mapping[str, int], state: MachineState
-) -> str:
-    bits, width = codec_of(isa).bits(instruction, fields)
-    decoded = Decoded(instruction, dict(fields), width // isa.memory.cell_width, bits)
-    return disassemble(isa, decoded, state.scalars[isa.pc])
-
-
-def _text(value: object) -> str:
-    return f"0x{value:X}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+            return f"traps: {cause}{tuple(map(text_of, arguments)) if arguments else ''}"
 
 
 # --------------------------------------------------------------------------- triples
@@ -371,7 +144,7 @@ def _shown(monitor: Monitor, statement: Triple, counterexample: Counterexample) 
     if any(part.anew is Anew.REGION for part in statement.parts):
         return None
     state = combined_state(monitor, counterexample, statement.ghosts)
-    before = _values(monitor.description, _bare(monitor, state))
+    before = values_of(monitor.description, virtual_state(monitor, state))
     frame: dict[str, int | bool] = dict(counterexample.frame)
     original = state
     for part in statement.parts:
@@ -400,7 +173,7 @@ def _shown(monitor: Monitor, statement: Triple, counterexample: Counterexample) 
     failed = [text for text, expr in statement.show if not engine.value(state, expr, frame)]
     if not failed:
         return None
-    at = ", ".join(f"{name} = {_text(value)}" for name, value in frame.items() if name != "next")
+    at = ", ".join(f"{name} = {text_of(value)}" for name, value in frame.items() if name != "next")
     return Replayed(
         "the texts on the concrete engine",
         before,

@@ -13,7 +13,8 @@ from checker.proof import Counterexample, Discharged, Group
 from checker.statements import Simulation, Statement
 from refvmm.derive import Monitor, derive
 from refvmm.obligations import hosted, obligations
-from refvmm.replaying import Replayed, replay
+from refvmm.replayed import Replayed
+from refvmm.replaying import replay
 from refvmm.strategy import Strategy
 from spec import ir
 from spec.load import load
