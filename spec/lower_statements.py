@@ -5,7 +5,7 @@ from typing import assert_never
 
 from spec import ir, syntax
 from spec.diagnostics import Diagnostic
-from spec.lower_calls import PROCEDURES
+from spec.lower_builtins import PROCEDURES
 from spec.lower_places import Places
 from spec.lowering import Names
 from spec.scope import (

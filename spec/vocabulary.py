@@ -14,7 +14,7 @@ from spec.concatenation import pieces
 from spec.effects import operands, statements
 from spec.expressions import children
 from spec.inferred import Inferred, bits_or, infer
-from spec.lower_calls import BUILTINS
+from spec.lower_builtins import BUILTINS
 from spec.parse import GRAMMAR
 from spec.types import Address, Bits, Enumeration, Type, flatten
 
