@@ -570,7 +570,7 @@ def _shaped(draw: Draw, instruction: Instruction, fields: Mapping[str, int], set
     if name == "MOV CRn, r32" and fields["n"] == 0:  # stay in protected mode without paging
         edge = 0x80000000 if random.random() < 0.2 else 1
         registers = [r & 0x7FFFFFFE | edge for r in registers[:4]] * 2
-        registers[4] = setup.registers[4]
+        registers[4] = setup.registers[4] | (fields["src"] == 4)  # ESP itself may be the source
     if name == "MOV CRn, r32" and fields["n"] == 4:
         known = draw.number(32) & (0x1FF if random.random() < 0.8 else 0x800001FF)
         registers = [known] * 4 + [setup.registers[4]] + [known] * 3

@@ -64,7 +64,7 @@ ERRATA = (
     Erratum("QEMU", ("RET imm16", "RETF imm16"), "takes imm16 as signed", ("ESP", "arena")),
     Erratum("QEMU", ("IRETD",), "does not load VIF and VIP at level 0", ("EFLAGS", "arena")),
     Erratum("QEMU", ("CLI", "STI"), "does not know CR4.PVI here", ("all",), ("",)),
-    Erratum("QEMU", ("MOV DRn, r32",), "lets bit 12 of DR6 be set", ("DR6",)),
+    Erratum("QEMU", ("MOV DRn, r32",), "lets bit 12 of DR6 and DR7 be set", ("DR6", "DR7")),
     Erratum(
         "QEMU",
         ("MOV DRn, r32", "MOV r32, DRn"),
@@ -79,6 +79,7 @@ ERRATA = (
         ("all",),
         ("gp",),
     ),
+    Erratum("QEMU", ("LTR",), "takes a null selector", ("all",), ("gp",)),
     Erratum("QEMU", ("RDPMC",), "has no performance counters (#UD)", ("all",)),
     Erratum(
         "Bochs",
@@ -96,6 +97,13 @@ ERRATA = (
     Erratum("v86", FAR, "checks less", ("all",), ("gp", "np", "ss", "ts")),
     Erratum("v86", ("IRETD",), "does not load VIF and VIP at level 0", ("EFLAGS", "arena")),
     Erratum("v86", ("LLDT", "LTR", "INT n"), "panics", ("all",), ("gp", "np")),
+    Erratum(
+        "v86",
+        ("MOV Sreg, r/m16",),
+        "reads the operand before it finds that CS cannot be loaded",
+        ("all",),
+        ("ud",),
+    ),
     Erratum("v86", ("INVLPG",), "refuses what a segment does not allow", ("all",)),
     Erratum("v86", ("BOUND",), "lets some indices pass", ("all",), ("br",)),
     Erratum("v86", ("INVD",), "has no INVD (#UD)", ("all",)),
