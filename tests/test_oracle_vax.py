@@ -78,6 +78,15 @@ def random_case(machine: Described, instruction: Instruction, source: random.Ran
     raise AssertionError(f"no operands found for {instruction.name}")
 
 
+def asked_case(machine: Described, instruction: Instruction, source: random.Random) -> Case:
+    """A random case; of the first few, one in which the simulator has a say."""
+    for _ in range(4):
+        case = random_case(machine, instruction, source)
+        if lacks(machine, case, machine.run(case)) is not None:
+            break
+    return case
+
+
 def _random_fields(
     isa: Isa, parameters: tuple[Parameter, ...], prefix: str, source: random.Random
 ) -> Iterator[tuple[str, int]]:
@@ -129,7 +138,7 @@ def _random_long(source: random.Random) -> int:
 
 
 def _random_psl(source: random.Random) -> int:
-    mode = source.choice((0, 0, 1, 2, 3, 3, 4))
+    mode = source.choice((0, 0, 1, 2, 3, 4))
     psl = mode << 24 | source.randrange(mode & 3, 4) << 22 | source.getrandbits(8) & ~0x10
     if mode in (0, 4):
         psl |= source.choice((0, 1, 4, 15, 24, 31)) << 16
@@ -297,7 +306,7 @@ def story(case: Case, expected: Expectation, found: dict[str, str]) -> str:
 def campaign(machine: Described, each: int, seed: int) -> Counter[tuple[str, bool]]:
     """Compare `each` cases of every instruction; how many were, by instruction and in kernel mode."""
     source = random.Random(seed)
-    cases = [random_case(machine, i, source) for i in machine.isa.instructions for _ in range(each)]
+    cases = [asked_case(machine, i, source) for i in machine.isa.instructions for _ in range(each)]
     return bench(machine).campaign(cases, BATCH, lambda c, e: (e.name, c.mode in (0, 4)))
 
 
@@ -319,11 +328,11 @@ def test_every_instruction_does_in_every_mode_what_simh_does() -> None:
 @needs_simh
 @pytest.mark.deep
 def test_twenty_thousand_instructions_do_what_simh_does() -> None:
-    """`pytest -m deep tests/test_oracle_vax.py`: about half of the steps are in kernel mode."""
+    """`pytest -m deep tests/test_oracle_vax.py`: half of the steps are in kernel mode."""
     machine = described()
 
-    count = campaign(machine, 170, 2)
+    count = campaign(machine, 140, 2)
 
     privileged = sum(n for (_, kernel), n in count.items() if kernel)
     assert sum(count.values()) >= 20_000
-    assert privileged >= 8_000
+    assert privileged >= 10_000
