@@ -171,10 +171,16 @@ class Contract(TableTerms):
             ((name, show),),
             assume=assume,
             parameters=parameters,
+            constants=self._unfilled() if empty else (),
             defined=self.defined,
             empty=empty,
             earlier=() if empty else self._earlier(),
         )
+
+    def _unfilled(self) -> tuple[tuple[str, int], ...]:
+        """Tables that are elements and not in memory, as after reset."""
+        written = self._written_by("vmm.install") | self._written_by("vmm.remove")
+        return tuple((e.name, e.reset) for e in self.monitor.real.elements if e.name in written)
 
     def _earlier(self) -> tuple[Earlier, ...]:
         """All calls that the monitor makes."""
