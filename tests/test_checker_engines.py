@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from checker import starts
-from checker.solve import Solver
 from checker.symbolic import CHOICE_WIDTH, Symbolic
 from checker.terms import Term, Terms, Truth, Value
+from checker.z3_terms import Z3Terms
 from spec.concrete import ConcreteEngine
 from spec.ir import Isa
 from spec.outcome import Retired, Trapped
@@ -26,7 +26,7 @@ class Meaning:
     def __init__(
         self, isa: Isa, terms: Terms, start: dict[str, Value], state: MachineState
     ) -> None:
-        self._solver = Solver(terms, isa.memory, 1000)
+        self._z3_terms = Z3Terms(isa.memory)
         self._pairs: list[tuple[Any, Any]] = []
         for element in isa.elements:
             symbol = start[element.name]
@@ -61,7 +61,7 @@ class Meaning:
         return z3.simplify(z3.substitute(self._z3(term), *self._pairs))
 
     def _z3(self, term: Term) -> Any:
-        return self._solver._translate(term)
+        return self._z3_terms.translate(term)
 
 
 def _array(sort: Any, content: dict[int, int], width: int) -> Any:
