@@ -11,6 +11,7 @@ from checker.combined import Combined, End
 from checker.invariants import check_invariants
 from checker.outcomes import outcome_failures
 from checker.proof import Counterexample, Discharged, Group
+from checker.recovery import Recovery
 from checker.solve import Proved, Refuted, Solver, Unknown
 from checker.statements import (
     Armed,
@@ -24,9 +25,7 @@ from checker.statements import (
     Text,
     Triple,
 )
-from checker.subject import differ
 from checker.terms import Term, Truth, Value, support
-from spec.ir import BinaryOp
 
 Failure = tuple[str, Truth]
 
@@ -273,51 +272,15 @@ class _Asking:
         return self._answer(statement, Answer.UNKNOWN, "; ".join(reasons))
 
     def recovered(self, statement: Recovered) -> Discharged:
-        """Of all instructions, or those of one length; what is lost but for `excused` is open."""
-        for limit in (None, "of two instructions of one length"):
-            found = self._recovered(statement, limit)
-            if found.answer is Answer.YES:
-                return found
-        if statement.excused:
-            kept = tuple(n for n in statement.elements if n not in statement.excused)
-            again = self._recovered(replace(statement, elements=kept), None)
-            if again.answer is Answer.YES:
-                names = ", ".join(f"`{name}`" for name in statement.excused)
-                return replace(again, reason=f"but for {names}, which the delivery itself writes")
-        if found.answer is Answer.NO:
-            reason = f"a delivery may lose what is in place: {found.reason}"
-            return replace(found, answer=Answer.UNKNOWN, reason=reason, counterexample=None)
-        return found
-
-    def _recovered(self, statement: Recovered, limit: str | None) -> Discharged:
-        combined = Combined(self.hosted, statement.mode, True)
-        engine = combined.monitor
-        frame, assumed = combined.frame(None, statement.parameters)
-        pc = cast(Term, combined.start[self.hosted.bare.pc])
-        if limit is not None:
-            length = combined.terms.symbol("length", pc.width)
-            frame["next"] = engine.binary(BinaryOp.ADD, pc, length, pc.width)
-        assumed += combined.assumed(statement.assume, frame)
-        end = combined.run(Text.REAL, combined.start, statement.delivery, frame)
-        twin = combined.twin(statement.elements, frame.values())
-        different: list[Failure] = []
-        for name in statement.elements:
-            value = combined.start[name]
-            array = isinstance(value, Term) and value.width == 0
-            other = twin.array(cast(Term, value)) if array else twin.vector(value)
-            different.append((f"`{name}` is lost", differ(engine, value, other)))
-        conditions = [*assumed, end.run.retires]
-        conditions += [twin.truth(condition) for condition in conditions]
-        conditions += combined.same_end(end, twin)
-        found = self._decide(combined, statement, different, conditions, frame)
-        return replace(found, reason=limit) if limit and found.answer is Answer.YES else found
+        answer, reason = Recovery(self.hosted, self._verdict).found(statement)
+        return self._answer(statement, answer, reason)
 
     # -- asking
 
     def _decide(
         self,
         combined: Combined,
-        statement: Simulation | Triple | Recovered,
+        statement: Simulation | Triple,
         failures: list[Failure],
         assumed: list[Truth],
         frame: Mapping[str, Value | Truth],
@@ -329,10 +292,7 @@ class _Asking:
         failures = [f for f in failures if f[1] is not False]
         if not failures:
             return self._answer(statement, Answer.YES, group=group, direct=direct)
-        joint = combined.monitor.any(*(condition for _, condition in failures))
-        verdict = self._solve(combined, f"{statement.name}", [joint, *assumed])
-        if isinstance(verdict, Unknown) and len(failures) > 1:
-            verdict = self._apart(combined, statement.name, failures, assumed)
+        verdict = self._verdict(combined, statement.name, failures, assumed)
         match verdict:
             case Proved():
                 return self._answer(statement, Answer.YES, group=group, direct=direct)
@@ -348,6 +308,16 @@ class _Asking:
                 )
             case _:
                 assert_never(verdict)
+
+    def _verdict(
+        self, combined: Combined, name: str, failures: list[Failure], assumed: list[Truth]
+    ) -> Proved | Refuted | Unknown:
+        """Whether some failure can happen: asked of all at once, and of each if that is too hard."""
+        joint = combined.monitor.any(*(condition for _, condition in failures))
+        verdict = self._solve(combined, name, [joint, *assumed])
+        if isinstance(verdict, Unknown) and len(failures) > 1:
+            verdict = self._apart(combined, name, failures, assumed)
+        return verdict
 
     def _apart(
         self, combined: Combined, name: str, failures: list[Failure], assumed: list[Truth]
