@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import TypeAlias
 
-from spec.concrete import ConcreteEngine
 from spec.encoding import Codec
 from spec.ir import Access, Field, Instruction, Isa, Role
-from spec.outcome import Retired, Touch
 from spec.state import MachineState
+from spec.traced import TracedEngine
 
 Operation: TypeAlias = tuple[Instruction, dict[str, int]]
 """An instruction with its fields."""
@@ -25,7 +24,7 @@ class Steering:
     """Of the instructions of one description."""
 
     def __init__(self, isa: Isa, codec: Codec) -> None:
-        self._engine = ConcreteEngine(isa)
+        self._engine = TracedEngine(isa)
         self._codec = codec
         general = [e for e in isa.elements if e.role is Role.GENERAL and e.name != isa.memory.size]
         self._scalars = [e.name for e in general if e.length is None]
@@ -67,7 +66,7 @@ class Steering:
             length = self._codec.length(instruction, fields)
         except ValueError:
             return False
-        return isinstance(self._engine.execute(state, instruction, fields, length), Retired)
+        return self._engine.execute(state, instruction, fields, length).state is not None
 
     def changes(
         self,
@@ -81,13 +80,12 @@ class Steering:
             length = self._codec.length(instruction, fields)
         except ValueError:
             return 0
-        outcome = self._engine.execute(state, instruction, fields, length)
-        if not isinstance(outcome, Retired):
+        after = self._engine.execute(state, instruction, fields, length).state
+        if after is None:
             return 0
-        before, after = state, outcome.state
         return sum(
-            before.scalars.get(n) != after.scalars.get(n)
-            or before.arrays.get(n) != after.arrays.get(n)
+            state.scalars.get(n) != after.scalars.get(n)
+            or state.arrays.get(n) != after.arrays.get(n)
             for n in names
         )
 
@@ -134,9 +132,5 @@ class Steering:
             length = self._codec.length(instruction, fields)
         except ValueError:
             return []
-        outcome = self._engine.execute(state, instruction, fields, length)
-        return [
-            each.address
-            for each in outcome.accesses.virtual
-            if each.access is access and each.touch in (Touch.LOAD, Touch.STORE)
-        ]
+        ran = self._engine.execute(state, instruction, fields, length)
+        return [address for how, address in ran.accesses if how is access]

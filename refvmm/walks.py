@@ -8,27 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from spec.concrete import ConcreteEngine
-from spec.ir import Access, Isa, Literal, Translate
-from spec.outcome import Retired
+from spec.ir import Access, Isa
 from spec.state import MachineState
+from spec.traced import TracedEngine, Walk
 
 _BUDGET = 4000  # translations that may be asked for to learn about one description
 _TRIES = 150
 _MOST_ENTRIES = 12  # of one size
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A translation: the cells that it read, address and number, and where it led, if anywhere."""
-
-    loads: tuple[tuple[int, int], ...]
-    reached: int | None
-
-    @property
-    def end(self) -> int:
-        """Where the last thing that was read leads: as far as is known."""
-        return self.loads[-1][0] if self.reached is None else self.reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +31,16 @@ class Walks:
     """What was learnt of the tables of one description."""
 
     def __init__(self, isa: Isa, size: int) -> None:
-        self._engine = ConcreteEngine(isa)
+        self._engine = TracedEngine(isa)
         self._memory = isa.memory
         self._size = size
-        (translate,) = [f for f in isa.functions if f.name == isa.translate]
-        self._width = translate.parameters[0].width
         self._entries: dict[int, list[_Entry]] = {}
         self._left = _BUDGET
         self.learning = True
 
     def walk(self, state: MachineState, address: int, access: Access) -> Walk:
         """What translating an address does in a state; the state is left alone."""
-        at = Literal(address & ((1 << self._width) - 1), self._width)
-        step = Translate("physical", at, 1, access, None, self._memory.address_width)
-        outcome = self._engine.run(state, (step,), {})
-        loads = tuple((a.address, a.size) for a in outcome.accesses.physical if not a.write)
-        reached = None
-        if isinstance(outcome, Retired):
-            reached = outcome.accesses.virtual[-1].physical
-        return Walk(loads, reached)
+        return self._engine.translate(state, address, access)
 
     def open(
         self,

@@ -246,8 +246,8 @@ class Emitter(Storing):
             self.out = call.outer
             return None
         result = "result "
-        tails = _tails(call.region.body)
-        falls_through = all(id(out) in tails for out, _, _ in call.returns)
+        ends = {id(out) for out, _, _ in call.returns}
+        falls_through = ends <= _tails(call.region.body, ends)
         for _, path, value in call.returns:
             path.frames.pop()
             path.frames[-1][result] = 0 if value is None else value
@@ -279,9 +279,32 @@ class Emitter(Storing):
         return condition
 
 
-def _tails(nodes: list[Node]) -> set[int]:
-    """Identities of the lists after whose end nothing of `nodes` follows."""
+class TracingEmitter(Emitter):
+    """Its code also appends to `TRACE` what it accesses: (`Access.value`, virtual address, cells)
+    for a load or store of an instruction, ("", physical address, cells) for what is read there or
+    by a translation."""
+
+    def load(self, address: Value, width: int, access: Access, mode: Value | None) -> Value:
+        self._note(access.value, address, width)
+        return super().load(address, width, access, mode)
+
+    def store(self, address: Value, value: Value, width: int, mode: Value | None) -> None:
+        self._note(Access.WRITE.value, address, width)
+        super().store(address, value, width, mode)
+
+    def load_physical(self, address: Value, width: int) -> Value:
+        self._note("", address, width)
+        return super().load_physical(address, width)
+
+    def _note(self, access: int | str, address: Value, width: int) -> None:
+        cells = width // self.isa.memory.cell_width
+        self.out.append(Do(f"TRACE.append(({access!r}, {address}, {cells}))"))
+
+
+def _tails(nodes: list[Node], ends: set[int]) -> set[int]:
+    """Identities of the lists after whose end nothing of `nodes` follows, when something is put
+    at each of `ends`."""
     found = {id(nodes)}
-    if nodes and isinstance(nodes[-1], Branch):
-        found |= _tails(nodes[-1].then) | _tails(nodes[-1].orelse)
+    if nodes and isinstance(nodes[-1], Branch) and id(nodes) not in ends:
+        found |= _tails(nodes[-1].then, ends) | _tails(nodes[-1].orelse, ends)
     return found

@@ -7,7 +7,7 @@ say nothing about accesses.
 from collections.abc import Callable, Mapping, Sequence
 
 from spec.compiled import Code, Unbound, compile_code
-from spec.emit import Emitter
+from spec.emit import Emitter, TracingEmitter
 from spec.folding import Truth, Value
 from spec.ir import Block, Expr, Instruction, Isa, Local, TrapClass
 from spec.outcome import Accesses, Outcome, Retired, Trapped
@@ -45,15 +45,17 @@ def emit_routine(
     parameters: Sequence[Local],
     chooses: bool = False,
     result: Expr | None = None,
+    traces: bool = False,
 ) -> Code:
     """A block of statements as a function of its parameters; the pc stays unless written.
 
-    What it gives is the value of `result` at the end, unless it traps or waits.
+    What it gives is the value of `result` at the end, unless it traps or waits. For `traces` see
+    `TracingEmitter`.
     """
     parameters = tuple(parameters)
 
     def make() -> Unbound:
-        emitter = Emitter(isa, constants, chooses)
+        emitter = (TracingEmitter if traces else Emitter)(isa, constants, chooses)
         frame = _frame(emitter, parameters)
         body = emitter.out
         emit_phase(emitter, frame, lambda: emitter.run(block))
@@ -65,18 +67,20 @@ def emit_routine(
 
     if constants:
         return make().bind(names)
-    what = "routine", block, parameters, chooses, result
+    what = "routine", block, parameters, chooses, result, traces
     return _SHARED.get(isa, what, make).bind(names)
 
 
-def emit_instruction(isa: Isa, names: dict[str, object], instruction: Instruction) -> Code:
+def emit_instruction(
+    isa: Isa, names: dict[str, object], instruction: Instruction, traces: bool = False
+) -> Code:
     """An instruction as a function of its fields, in their order, and the address after it."""
     (pc,) = [e for e in isa.elements if e.name == isa.pc]
     parameters = [Local(field.name, field.width) for field in instruction.fields]
     parameters.append(Local("next", pc.width))
 
     def make() -> Unbound:
-        emitter = Emitter(isa, {})
+        emitter = (TracingEmitter if traces else Emitter)(isa, {})
         frame = _frame(emitter, parameters)
         following = frame["next"]
         assert not isinstance(following, bool)
@@ -88,7 +92,7 @@ def emit_instruction(isa: Isa, names: dict[str, object], instruction: Instructio
             emitter.leave_block(1)
         return compile_code(emitter, body, (), _numbered(parameters))
 
-    what = "instruction", instruction.body, tuple(parameters)
+    what = "instruction", instruction.body, tuple(parameters), traces
     return _SHARED.get(isa, what, make).bind(names)
 
 

@@ -106,6 +106,7 @@ class Layouts:
         self.operands = {operand.name: operand for operand in isa.operands}
         self._advanced: dict[Layout, tuple[Transition, ...]] = {}
         self._roots: dict[str, Form] = {}
+        self._whole: dict[str, tuple[Instruction, Layout]] = {}
         self._forms = {
             (operand.name, alternative.tag): Form(
                 alternative.parameters,
@@ -136,8 +137,12 @@ class Layouts:
 
     def whole(self, instruction: Instruction) -> Layout:
         """The layout of a whole instruction, its conditions aside."""
-        form = self.root(instruction)
-        return _items((*instruction.encoding, *form.unplaced_tails), "", form.types, ANY)
+        known = self._whole.get(instruction.name)
+        if known is None or known[0] is not instruction:
+            form = self.root(instruction)
+            items = _items((*instruction.encoding, *form.unplaced_tails), "", form.types, ANY)
+            known = self._whole[instruction.name] = instruction, items
+        return known[1]
 
     def alternatives(self, part: OperandPart) -> Iterator[Alternative]:
         """What may stand at the operand of `part`."""
