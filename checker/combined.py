@@ -30,6 +30,7 @@ class End:
     waits: Truth
     strays: Truth | None = None  # it stores outside the region; None: this was not kept account of
     grants: frozenset[Granted] = frozenset()
+    crossing: Truth = False  # an access goes beyond the end of a page
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,7 @@ class Combined(CombinedStart):
         real_mode: int | None = None,
     ) -> None:
         super().__init__(hosted, mode, running, constants, real_mode)
+        self.page: int | None = None  # of which direct runs are told to look at the end
         self._choices = 0
         self._rules: list[Rule] = []
         self._entries: Entries | None = None
@@ -79,7 +81,8 @@ class Combined(CombinedStart):
         state = {name: run.after(name) for name in start}
         state[pc] = run.pc_after
         if isinstance(engine, Direct):
-            return End(run, state, engine.waits, engine.strays, frozenset(engine.grants))
+            grants = frozenset(engine.grants)
+            return End(run, state, engine.waits, engine.strays, grants, engine.crossing)
         return End(run, state, engine.waits)
 
     def engine(self, text: Text) -> Hosting:
@@ -93,9 +96,11 @@ class Combined(CombinedStart):
             case Text.DIRECT:
                 assert self.mode is not None
                 hosted = self.hosted
-                return Direct(
+                engine = Direct(
                     hosted.real, self.terms, self.base, self.size, hosted.homes, self.mode
                 )
+                engine.page = self.page
+                return engine
 
     def shown(
         self,

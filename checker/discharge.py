@@ -127,6 +127,7 @@ class _Asking:
     def simulation(self, statement: Simulation) -> Iterator[Discharged]:
         running = statement.text is Text.DIRECT
         combined = Combined(self.hosted, statement.mode, running, dict(statement.constants))
+        combined.page = statement.page
         frame, assumed = combined.frame(statement.instruction, statement.parameters)
         combined.settle(statement.assume, frame)
         kept = combined.updated(combined.start, statement.before)
@@ -154,6 +155,8 @@ class _Asking:
         confined = self._confined(combined, statement, left, right, assumed)
         own = confined and statement.tables  # then the region stays as it is
         failures = outcome_failures(combined, presented, right, statement.forward, memory=not own)
+        crossing = combined.monitor.both(left.run.retires, left.crossing)
+        failures.append(("an access goes beyond the end of a page", crossing))
         kept_failures = list(combined.changes(left, statement.keep))
         for sentence, expr in statement.show:
             holds = cast(Truth, combined.monitor.expression(after, expr, {}))

@@ -203,6 +203,9 @@ class Direct(Plain):
         self.grants: set[Granted] = set()
         self.strays: Truth = False
         """Some cell that a store has reached so far may lie outside the region."""
+        self.page: int | None = None
+        self.crossing: Truth = False
+        """Some access so far goes beyond the end of a page, if its size is known."""
 
     def store_cells(self, memory: Term, address: Value, value: Value, size: int) -> Term:
         """`present` of the offset says that all cells lie in the region: the sum is below its size."""
@@ -228,7 +231,19 @@ class Direct(Plain):
         self._refuse(self.negate(present))
         if not self._probing:
             self.grants.add((present, self._now()))
+        if self.page is not None:
+            leaves = self.both(self._now(), self._leaves_page(address, size, self.page))
+            self.crossing = self.either(self.crossing, leaves)
         return self._at(physical)
+
+    def _leaves_page(self, address: Value, size: int, page: int) -> Truth:
+        """An access of more than one cell ends in another page than it begins in."""
+        if size == 1 or page == 1:
+            return False
+        width = self._address_width
+        bits = (page - 1).bit_length()
+        offset = self.extract(address, width, bits - 1, 0)
+        return self.compare(CompareOp.ULT, page - size, offset, bits)
 
     def _refuse(self, condition: Truth) -> None:
         if self._probing:

@@ -53,7 +53,8 @@ class Simulation:
     `owner` is given that, and that memory outside the region stays, is an obligation of its own.
     `show` is read where `after` has been done, and belongs to the same obligation.
     `instruction` names the one whose fields and length both bodies may use. `constants`: elements
-    that have one value at the start, by `assume`.
+    that have one value at the start, by `assume`. `page`: where `left` retires, none of its
+    accesses goes beyond the end of a page of so many cells.
     """
 
     group: Group
@@ -73,6 +74,7 @@ class Simulation:
     owner: Group | None = None
     tables: bool = False  # `left` may change the monitor's tables in memory
     constants: tuple[tuple[str, int], ...] = ()
+    page: int | None = None
 
 
 class Anew(Enum):

@@ -16,8 +16,9 @@ from checker.statements import (
     Text,
     Triple,
 )
+from refvmm.page_ends import crosses
 from refvmm.premises import Premises
-from refvmm.redirect import present
+from refvmm.redirect import Noted, present
 from refvmm.relation import (
     expressions,
     fixed,
@@ -25,6 +26,7 @@ from refvmm.relation import (
     reading,
     region_fits,
     settled,
+    used,
 )
 from spec import ir
 from spec.effects import statements as all_statements
@@ -84,7 +86,16 @@ class Direct(Premises):
             keep=self._owned(mode[1]),
             owner=Group.OWN,
             constants=fixed(self.monitor),
+            page=self._ending_in_a_page(),
         )
+
+    def _ending_in_a_page(self) -> int | None:
+        """Of shadow tables, which say nothing of an access from one page into the next."""
+        tables = self.monitor.shadow
+        if tables is None or tables.noted is not Noted.VIEW:
+            return None
+        lets_through = (crosses(self.isa, tables.page, *found) for found in self.accesses())
+        return tables.page if any(lets_through) else None
 
     def _reached(
         self, mode: tuple[str, int], access: ir.Access, cells: int
@@ -119,7 +130,8 @@ class Direct(Premises):
         )
         every = (("what the virtual machine reaches is reached", _implies(inside, reached)),)
         name = f"what is in the region is reached, {exact.name}"
-        return exact, replace(exact, group=Group.EFFICIENCY, name=name, show=every)
+        assume = (*exact.assume, *used(self.monitor))
+        return exact, replace(exact, group=Group.EFFICIENCY, name=name, show=every, assume=assume)
 
     def _follows(self) -> tuple[tuple[str, ir.Expr], ...]:
         """The real mode is still the one of the virtual mode."""

@@ -185,6 +185,12 @@ def mirrored(monitor: Monitor) -> list[Named]:
     return found
 
 
+def used(monitor: Monitor) -> tuple[ir.Expr, ...]:
+    """Of the local `va`: a guest linked for the configuration uses it. Efficiency is asked of no others."""
+    linked = monitor.configuration.linked
+    return () if linked is None else (linked[1],)
+
+
 def guarded(monitor: Monitor) -> list[Named]:
     """What holds besides while the guest runs directly."""
     return [] if monitor.guard is None else [("the guard", monitor.guard)]

@@ -231,7 +231,7 @@ class Contract(TableTerms):
                 ),
             ),
             (("section 6", implies(both(real[0], slot_says), section6)),),
-            assume=self.running,
+            assume=(*self.running, *self._in_a_page(va, cells, access)),
             parameters=(va,),
             defined=self.defined,
         )

@@ -11,7 +11,7 @@ from functools import reduce
 from checker.proof import Group
 from checker.statements import Part, Text, Triple
 from refvmm.redirect import present
-from refvmm.relation import expressions, region_fits, upkeep
+from refvmm.relation import expressions, region_fits, upkeep, used
 from refvmm.table_books import Books
 from refvmm.table_terms import RIGHT, both, either, equal, implies
 from spec import ir
@@ -64,7 +64,9 @@ class Reaching(Books):
                 if self.monitor.real_mode(encoding) == stated.real_mode
             ]
             runs = reduce(either, here)
-            yield replace(stated, assume=(*self.running, self._slot(slot), runs))
+            inside_page = self._in_a_page(va, cells, access)
+            assume = (*self.running, self._slot(slot), runs, *inside_page, *used(self.monitor))
+            yield replace(stated, assume=assume)
 
     def filling(self) -> Iterator[Triple]:
         """Of what translation grants nothing is left out but writing to pages that walks read."""

@@ -7,6 +7,7 @@ from checker.statements import Triple
 from refvmm import control_block
 from refvmm.control_block import placed
 from refvmm.derive import Monitor
+from refvmm.page_ends import crosses, within
 from refvmm.redirect import Noted, base
 from refvmm.relation import expressions, while_running
 from refvmm.shadow import Shadow
@@ -74,6 +75,12 @@ class TableTerms:
 
     def _page(self, va: ir.Expr) -> tuple[ir.Expr, ...]:
         return (equal(va, self._base_of(va)),)
+
+    def _in_a_page(self, va: ir.Expr, cells: int, access: ir.Access) -> tuple[ir.Expr, ...]:
+        """Of an access that translation would let through into the next page too."""
+        if crosses(self.isa, self.tables.page, access, cells):
+            return (within(va, cells, self.tables.page),)
+        return ()
 
     def _frame(self, pa: ir.Expr) -> tuple[ir.Expr, ...]:
         return (equal(pa, self._base_of(pa, self.pa_width)),)
