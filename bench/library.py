@@ -63,7 +63,7 @@ def _popek(arguments: list[str]) -> tuple[float, int, str]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as cache:
         result = subprocess.run(
-            [sys.executable, "-m", "popek.main", *arguments, "--cache", cache],
+            [sys.executable, "-m", "popek", *arguments, "--cache", cache],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -65,7 +65,7 @@ def _popek(arguments: list[str]) -> tuple[float, int, str]:
     """Seconds, exit status and stdout."""
     start = time.perf_counter()
     result = subprocess.run(
-        [sys.executable, "-m", "popek.main", *arguments],
+        [sys.executable, "-m", "popek", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -137,7 +137,3 @@ def _report(defect: Exception) -> None:
         "popek, please report it with the input (POPEK_TRACEBACK=1 shows where)",
         file=sys.stderr,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

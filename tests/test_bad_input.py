@@ -126,7 +126,7 @@ def test_hostile_files_are_rejected_soon(content: bytes, tmp_path: Path, lint: L
 
 def popek(*arguments: str, **more: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "popek.main", *arguments],
+        [sys.executable, "-m", "popek", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -163,7 +163,7 @@ instruction GET (w : Which) = 8'h10 w asm "get {w}" {
 
 def test_an_interrupted_check_leaves_a_usable_cache(tmp_path: Path) -> None:
     (tmp_path / "toy.isa").write_text(MACHINE + HARD, encoding="utf-8")
-    command = [sys.executable, "-m", "popek.main", "check", "toy.isa", "--cache", "kept"]
+    command = [sys.executable, "-m", "popek", "check", "toy.isa", "--cache", "kept"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [*command, "--timeout", "600"],

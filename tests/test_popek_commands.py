@@ -276,7 +276,7 @@ def test_an_interrupted_run_says_so_with_its_own_status(tmp_path: Path) -> None:
     (tmp_path / "toy.isa").write_text(MACHINE + LOOPING, encoding="utf-8")
     (tmp_path / "p.s").write_text("jmp 0\n", encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "popek.main", "run", "toy.isa", "p.s", "--steps", "1000000000"],
+        [sys.executable, "-m", "popek", "run", "toy.isa", "p.s", "--steps", "1000000000"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -292,7 +292,7 @@ def test_an_interrupted_run_says_so_with_its_own_status(tmp_path: Path) -> None:
 
 
 def test_the_help_is_printed_soon() -> None:
-    command = [sys.executable, "-m", "popek.main", "--help"]
+    command = [sys.executable, "-m", "popek", "--help"]
 
     start = time.perf_counter()
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)

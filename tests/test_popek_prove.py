@@ -14,7 +14,7 @@ from checker.discharge import discharge
 from checker.proving import prove
 from checker.schedule import Progress
 from checker.statements import Triple
-from popek import mutant_report
+from popek import library, mutant_report
 from popek.exit_status import ExitStatus
 from popek.main import main
 from popek.proof_report import ProofReport
@@ -53,6 +53,22 @@ def test_the_machine_of_the_paper_is_proved_for_all_programs(popek: Popek) -> No
     assert status == ExitStatus.HOLDS
     assert text.splitlines()[-1].startswith("proved for all programs")
     assert "assumptions:" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tiny/mret", "lc3", "beta", "ks10"),
+        *(pytest.param(name, marks=pytest.mark.deep) for name in library.names()),
+    ],
+)
+def test_a_monitor_that_interprets_everything_is_proved(popek: Popek, name: str) -> None:
+    """All bundled descriptions: `pytest -m deep tests/test_popek_prove.py`"""
+    status, text, _ = popek("prove", name, "--strategy", "interpret")
+
+    assert status == ExitStatus.HOLDS
+    proved = [line for line in text.splitlines() if line.startswith("proved for all programs")]
+    assert len(proved) == text.count(": interpret\n")
 
 
 def test_an_escape_is_refuted_with_the_run_that_shows_it(popek: Popek) -> None:
