@@ -77,6 +77,9 @@ def assumptions(monitor: Monitor, strategy: Strategy) -> tuple[str, ...]:
         "time goes on by one with every step on both machines",
         "both machines decode by the same decoder (VC-DEC compares what it decodes to)",
     ]
+    if monitor.configuration.linked is not None:
+        text, _ = monitor.configuration.linked
+        found.append(f"for VC-X alone: the guest uses no addresses but those with `{text}`")
     if direct_modes(monitor, strategy):
         found.append("what the delivery of a real trap stores lies outside the region")
         found.append("what is in place is saved and restored when guests are switched")

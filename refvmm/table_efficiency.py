@@ -42,6 +42,10 @@ class Reaching(Books):
         mode = self.isa.mode
         home = ir.Read(self.monitor.block.home(mode.element), mode.width)
         reached = self._found("real")[0]
+        touched = both(wanted[0], whole)
+        if access is ir.Access.WRITE:  # writing alone is a right that few machines can give
+            read, place = self._found(f"whole {ir.Access.READ.name}")
+            touched = both(touched, both(read, equal(place, frame)))
         triple = Triple(
             Group.EFFICIENCY,
             f"what is installed is reached, {access.name.lower()} of {cells}",
@@ -53,7 +57,7 @@ class Reaching(Books):
                 ),
                 Part(Text.REAL, self._look("real", va, cells, access)),
             ),
-            (("the access is reached", implies(both(both(wanted[0], whole), inside), reached)),),
+            (("the access is reached", implies(both(touched, inside), reached)),),
             parameters=(va, slot),
             defined=self.defined,
         )

@@ -396,3 +396,20 @@ def test_tables_of_three_levels_are_proved() -> None:
     ]
 
     assert answers == [Answer.YES] * 4
+
+
+@pytest.mark.deep
+def test_what_the_tables_of_rv64_install_is_reached() -> None:
+    """python -m pytest -m deep tests/test_refvmm_obligations.py"""
+    isa = load(ISAS / "riscv" / "rv64.isa").isa
+    assert isa is not None
+
+    answers = [
+        found.answer
+        for configuration in isa.configurations
+        for _, found in proved(
+            derive(isa, configuration), DIRECT, lambda s: s.group is Group.EFFICIENCY
+        )
+    ]
+
+    assert set(answers) == {Answer.YES}
