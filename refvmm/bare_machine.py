@@ -5,7 +5,7 @@ Made once and restarted on many states, so that its routines are compiled once.
 
 from collections.abc import Iterable
 
-from refvmm.executor import Decoder, Executor, Hardware
+from refvmm.executor import Decoder, Executor, Hardware, sharing
 from spec.decoding import Decode
 from spec.ir import Element, Isa, Role
 from spec.machine import Step
@@ -18,11 +18,15 @@ class BareMachine:
     """Works on the state in place."""
 
     def __init__(
-        self, isa: Isa, state: MachineState, decode: Decode, engine: EngineName = "emitted"
+        self,
+        isa: Isa,
+        state: MachineState,
+        decode: Decode | Decoder,
+        engine: EngineName = "emitted",
     ) -> None:
         self.isa = isa
         self.hardware = Hardware(isa)
-        self._executor = Executor(isa, self.hardware, Decoder(decode), engine)
+        self._executor = Executor(isa, self.hardware, sharing(decode), engine)
         self._clocks = Clocks(isa.elements)
         self.restart(state)
 

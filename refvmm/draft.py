@@ -12,6 +12,7 @@ from spec.ir import Access, Instruction
 from spec.state import MachineState
 
 _RESTARTS = 6
+_DUE = 0.8  # share of instructions that use what may have changed, after a change
 
 
 class Draft(Setting):
@@ -123,6 +124,8 @@ class Draft(Setting):
         purposeful = programs.taste.purposeful
         if self.behind:
             share, purposeful = share / 2, 0.6
+        if self.stakes.due:
+            purposeful = max(purposeful, _DUE)
         if share and random.random() < purposeful:
             found = self._purposeful()
             if found is not None:

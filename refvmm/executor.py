@@ -95,6 +95,11 @@ class Decoder:
         self.known: dict[int, Decoded | None] = {}
 
 
+def sharing(decode: "Decode | Decoder") -> Decoder:
+    """A decoder as it is, so that what it remembers is shared; else a new one."""
+    return decode if isinstance(decode, Decoder) else Decoder(decode)
+
+
 class _FetchTrap(Exception):
     """Carries the trap of a fetch out through the decoder."""
 

@@ -50,7 +50,7 @@ def influence(
         outcome = engine.execute(state, means.instruction, fields, length)
         if isinstance(outcome, Retired):
             for element in outside:
-                if _changed(state, outcome.state, element):
+                if changed(state, outcome.state, element):
                     found.setdefault(element.name, {})[means] = None
     return {name: tuple(means) for name, means in found.items()}
 
@@ -77,7 +77,7 @@ def _draw(random: Random, state: MachineState, element: Element) -> None:
         state.own_array(element.name)[:] = [value() for _ in range(element.length)]
 
 
-def _changed(before: MachineState, after: MachineState, element: Element) -> bool:
+def changed(before: MachineState, after: MachineState, element: Element) -> bool:
     if element.length is None:
         return before.scalars[element.name] != after.scalars[element.name]
     return before.arrays[element.name] != after.arrays[element.name]

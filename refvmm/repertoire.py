@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from refvmm.bare_machine import BareMachine
 from refvmm.derive import derive
 from refvmm.influence import influence
+from refvmm.levers import levers
 from refvmm.scenario import Scenario, Translator, Written
 from refvmm.stakes import Experience
 from refvmm.steering import Steering
@@ -78,13 +79,18 @@ class Repertoire:
             for e in isa.elements
             if e.name in self.vocabulary.relocating and e.role is Role.CONTROL
         ]
+        pool = self.vocabulary.sensitive
+        means = influence(isa, self.codec, self.reset, pool)
+        mapping = {e.name for e in self.relocating if e.length is None and self.vocabulary.walking}
+        alone = {name: several for name, several in means.items() if name in mapping}
         self.experience = Experience(
             isa,
             self.vocabulary,
             self.walks,
             Steering(isa, self.codec),
             self.translator,
-            influence(isa, self.codec, self.reset, self.vocabulary.sensitive),
+            means,
+            levers(isa, self.codec, self.reset, alone, pool),
         )
         special = set(map(id, self.vocabulary.sensitive))
         self.ordinary = tuple(i for i in isa.instructions if id(i) not in special)

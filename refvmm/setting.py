@@ -51,7 +51,7 @@ class Setting:
         self._begin()
         pc = self.state.scalars[self.isa.pc]
         used = [(pc, Access.FETCH)]
-        for _ in range(random.randrange(4)):
+        for _ in range(random.randrange(1 if self.behind else 0, 4)):
             used.append((self.draw.address(), random.choice(_ACCESSES)))
             self.open(*used[-1])
         self.spots += [pc, pc + random.randrange(32)]
@@ -96,9 +96,16 @@ class Setting:
     def _outside(self) -> None:
         for element in self.isa.elements:
             if element.role is Role.MODE:
-                self.state.scalars[element.name] = self.random.choice(self.programs.modes)
+                self.state.scalars[element.name] = self._mode()
             elif element.role not in (Role.PC, Role.GENERAL, Role.FLAG) or element.bank:
                 self._draw(element)
+
+    def _mode(self) -> int:
+        """Behind tables rarely the least privileged, which cannot change them."""
+        modes = self.programs.modes
+        if self.behind and len(modes) > 1 and self.random.random() < 0.5:
+            modes = modes[:-1]
+        return self.random.choice(modes)
 
     def calm(self) -> None:
         """Let no interrupt be pending at the start."""
@@ -123,6 +130,8 @@ class Setting:
             entry = self.programs.walks.entry(self.random, width, self.draw.address())
             if entry is not None:
                 self._point(self.random.choice(self.programs.registers), entry)
+        for lever in self.stakes.levers[:1] if self.programs.registers else ():
+            self._point(self.random.choice(self.programs.registers), lever.value)
 
     def _point(self, register: Element, value: int) -> None:
         """Let a register that programs use often hold a value, as far as it fits."""
@@ -224,7 +233,7 @@ class Setting:
                 elif self.random.random() < 0.5:
                     self._draw(element)
             if self.behind:
-                scalars[self.isa.mode.element] = self.random.choice(self.programs.modes)
+                scalars[self.isa.mode.element] = self._mode()
             self._hold()
 
     def _as_wanted(self) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from refvmm.drawing import Drawing
 from refvmm.influence import Means
+from refvmm.levers import Lever
 from refvmm.scenario import Translator
-from refvmm.steering import Operation, Steering
+from refvmm.steering import NARROW, Operation, Steering
 from refvmm.vocabulary import Vocabulary
 from refvmm.walks import Walks
 from spec.ir import Access, Isa
@@ -17,6 +18,8 @@ from spec.state import MachineState
 
 _CHANGES = 6  # that are tried
 _MOST = 8  # addresses in use
+_LEVERS = 0.3  # share of guests that have some; of calm ones 0.8
+_PULLS = 4  # that are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Experience:
     steering: Steering
     translator: Translator
     influence: dict[str, tuple[Means, ...]]
+    levers: dict[str, tuple[Lever, ...]]
 
 
 class Stakes:
@@ -58,6 +62,11 @@ class Stakes:
         self._edges: list[int] = []
         self._reached: list[int] = []  # addresses, the latest last
         self._due: list[int] = []  # addresses of which the translation may have changed
+        self.levers: Sequence[Lever] = ()  # of one operand, which a register should hold
+        if known.levers and self._random.random() < (0.8 if calm else _LEVERS):
+            several = known.levers[self._random.choice(sorted(known.levers))]
+            value = self._random.choice(several).value
+            self.levers = [lever for lever in several if lever.value == value]
 
     # -- what there is
 
@@ -109,12 +118,17 @@ class Stakes:
     def _reaches(self, address: int, access: Access) -> bool:
         return self._known.translator.translate(address, 1, access) is not None
 
+    @property
+    def due(self) -> bool:
+        """Whether what was in use may have changed, and was not used since."""
+        return bool(self._due)
+
     # -- what is done about it
 
     def operation(self, state: MachineState) -> Operation | None:
         """An instruction that changes what is in use, or uses it; None if none is found."""
         random = self._random
-        if self._due and random.random() < 0.6:
+        if self._due and random.random() < 0.75:
             return self._reach(state, self._due.pop(), random.choice((Access.READ, Access.WRITE)))
         kind = random.random()
         tables = [used for used in self._used if used.cells]
@@ -125,6 +139,8 @@ class Stakes:
                 self._due.append(used.address)
                 return self._reach(state, alias, Access.WRITE)
         if kind < 0.65:
+            if tables and not self._reached and random.random() < 0.8:
+                return self._first(state)
             return self._change(state, bool(tables))
         access = random.choice((Access.READ, Access.WRITE))
         if self._edges and kind < 0.8:
@@ -132,6 +148,16 @@ class Stakes:
                 state, random.choice(self._edges) - random.choice((0, 1, 2, 4)), access
             )
         return self._reach(state, random.choice(self._used).address, access) if self._used else None
+
+    def _first(self, state: MachineState) -> Operation | None:
+        """A use of what is about to change: else nobody would notice that it did.
+
+        Not by fetching: what the instruction that makes the change lies in is looked up anew.
+        """
+        loaded = [used for used in self._used if used.access is not Access.FETCH]
+        used = self._random.choice(loaded or self._used)
+        access = Access.READ if used.access is Access.FETCH else used.access
+        return self._reach(state, used.address, access)
 
     def _reach(self, state: MachineState, address: int, access: Access) -> Operation | None:
         known = self._known.vocabulary
@@ -152,11 +178,18 @@ class Stakes:
         if relocating and random.random() < 0.7:
             names = [name for name in names if name in self._known.vocabulary.relocating]
         tried: list[tuple[int, int, Operation]] = []
+        for _ in range(_PULLS if self.levers and random.random() < 0.7 else 0):
+            operation = self._pulled(state, random.choice(self.levers))
+            if self._known.steering.changes(state, *operation, names) == 1:
+                self._due += self._reached[-2:]
+                return operation
         for number in range(_CHANGES if names else 0):
             means = random.choice(influence[random.choice(names)])
             fields = {field.name: self._draw.field(field) for field in means.instruction.fields}
             fields.update(means.fields)
             if not self._calm:
+                if relocating:
+                    self._due += self._reached[-1:]
                 return means.instruction, fields
             changed = self._known.steering.changes(state, means.instruction, fields, names)
             if changed:
@@ -165,3 +198,14 @@ class Stakes:
             return None
         self._due += self._reached[-2:]
         return min(tried)[2]  # the fewer change, the more depends on each
+
+    def _pulled(self, state: MachineState, lever: Lever) -> Operation:
+        """The lever's instruction, with its operand where a register holds it."""
+        random, means = self._random, lever.means
+        fields = {field.name: self._draw.field(field) for field in means.instruction.fields}
+        fields.update(means.fields)
+        holding = self._known.steering.near(state, lever.value, 1)
+        for field in means.instruction.fields:
+            if holding and field.width <= NARROW and not field.values and random.random() < 0.7:
+                fields[field.name] = random.choice(holding) & ((1 << field.width) - 1)
+        return means.instruction, fields

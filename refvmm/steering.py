@@ -17,7 +17,7 @@ Operation: TypeAlias = tuple[Instruction, dict[str, int]]
 
 _TRIES = 5
 _NEAR = 1 << 7  # cells
-_NARROW = 5  # bits; a field so narrow may number a register
+NARROW = 5  # bits; a field so narrow may number a register
 
 
 class Steering:
@@ -43,12 +43,12 @@ class Steering:
 
         `field` draws operands.
         """
-        near = self._near(state, wanted)
+        near = self.near(state, wanted, _NEAR)
         for _ in range(_TRIES if pool else 0):
             instruction = random.choice(pool)
             fields = {}
             for each in instruction.fields:
-                numbered = near and each.width <= _NARROW and not each.values
+                numbered = near and each.width <= NARROW and not each.values
                 if numbered and random.random() < 0.5:
                     fields[each.name] = random.choice(near) & ((1 << each.width) - 1)
                 else:
@@ -89,15 +89,15 @@ class Steering:
             for n in names
         )
 
-    def _near(self, state: MachineState, wanted: int) -> list[int]:
-        """The numbers of registers that hold nearly this address."""
+    def near(self, state: MachineState, wanted: int, within: int) -> list[int]:
+        """The numbers of registers that hold this number, or one less than `within` away."""
         values = [[state.scalars[name] for name in self._scalars]]
         values += [state.arrays[name] for name in self._arrays]
         return [
             number
             for several in values
             for number, value in enumerate(several)
-            if abs(value - wanted) < _NEAR
+            if abs(value - wanted) < within
         ]
 
     def _put_right(
@@ -113,7 +113,7 @@ class Steering:
         if wanted in reached:
             return fields
         for each in instruction.fields if reached else ():
-            if each.width > _NARROW and not each.values:
+            if each.width > NARROW and not each.values:
                 missed = wanted - reached[0]
                 moved = fields | {each.name: (fields[each.name] + missed) & ((1 << each.width) - 1)}
                 if wanted in self._reached(state, instruction, moved, access):

@@ -7,12 +7,13 @@ from refvmm.alarm import alarm
 from refvmm.bare_machine import BareMachine
 from refvmm.comparison import Comparison
 from refvmm.derive import Monitor
+from refvmm.executor import Decoder
 from refvmm.lockstep import Divergence, differences
 from refvmm.scenario import Event, Scenario
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
 from refvmm.vm_map import Placement, default_placement
-from spec.encoding import Codec
+from spec.encoding import codec_of
 from spec.ir import Configuration, Isa
 from spec.machine import Step
 from spec.routines import EngineName
@@ -48,11 +49,11 @@ class Trial:
         self.placements = tuple(placements)
         self.strategy = strategy
         self.count = Count()
-        decode = Codec(isa).decode
-        self.bare = BareMachine(isa, MachineState(isa), decode)
+        decoder = Decoder(codec_of(isa).decode)  # both decode the same instructions
+        self.bare = BareMachine(isa, MachineState(isa), decoder)
         start = MachineState(monitors[0].real)
         self._emitted = engine == "emitted"
-        self.virtual = VirtualMachine(monitors, start, decode, strategy, engine)
+        self.virtual = VirtualMachine(monitors, start, decoder, strategy, engine)
         self._comparison = Comparison(self.bare, self.virtual)
         self.virtual.place(MachineState(isa), self.placements)
         self.alarm = alarm(self.virtual)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from refvmm.bare_machine import Clocks
 from refvmm.derive import Monitor
-from refvmm.executor import Decoder, Hardware
+from refvmm.executor import Decoder, Hardware, sharing
 from refvmm.processor import Processor, RealProcessor, VirtualProcessor, texts
 from refvmm.strategy import Strategy, direct_modes
 from refvmm.vm_map import Placement, saved
@@ -26,13 +26,13 @@ class VirtualMachine:
         self,
         monitors: Sequence[Monitor],
         state: MachineState,
-        decode: Decode,
+        decode: Decode | Decoder,
         strategy: Strategy = Strategy.TRAP_AND_EMULATE,
         engine: EngineName = "concrete",
     ) -> None:
         self.monitors = tuple(monitors)
         self.hardware = Hardware(monitors[0].real)
-        decoder = Decoder(decode)
+        decoder = sharing(decode)
         host: Processor = RealProcessor(monitors[0].real, self.hardware, decoder, engine)
         for monitor, text in zip(monitors, texts(monitors), strict=True):
             self.processor = VirtualProcessor(

@@ -88,3 +88,27 @@ def test_random_programs_find_a_mutant_and_shrink_to_one_instruction(name: str) 
     assert len(failure.scenario.program) <= 2
     assert broken.run(failure.scenario) is not None
     assert trial.run(failure.scenario) is None
+
+
+def test_a_lever_changes_one_field_of_a_register_and_leaves_the_others() -> None:
+    isa = described("riscv/rv32")
+    programs = Programs(isa, isa.configurations[0], 3 << 30)
+
+    found = programs.experience.levers["satp.MODE"]
+
+    assert {lever.value for lever in found} == {1 << 31}
+    assert {lever.means.instruction.name for lever in found} == {"CSRRW", "CSRRS", "CSRRC"}
+
+
+@pytest.mark.deep
+def test_programs_find_that_the_switch_of_paging_alone_leaves_entries_stale() -> None:
+    """`pytest -m deep tests/test_refvmm_campaign.py`."""
+    trial, programs = tried("riscv/rv32", 0, Strategy.TRAP_AND_EMULATE)
+    name = "stale entry@function vm.write_satp"
+    (mutant,) = [m for m in mutants(trial.monitors[0], most=100) if m.name == name]
+    broken = Trial([mutant.monitor], trial.placements, trial.strategy)
+
+    failure = campaign(broken, programs, 10_000, seed=0)
+
+    assert failure is not None
+    assert trial.run(failure.scenario) is None
