@@ -193,6 +193,7 @@ class Draw:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self._registers: list[int] = []
 
     def number(self, width: int) -> int:
         if self.random.random() < 0.4:
@@ -335,7 +336,14 @@ class Draw:
             return near & 0xFFFFFFFF
         if path == "n" and width == 8 and self.random.random() < 0.5:
             return self.random.choice((3, 4, 0x40, 0x41, 0x42, 0x44, 0x80, 0xA0, 0x81, 0x1F))
-        return self.number(width)
+        return self._register() if width == 3 else self.number(width)
+
+    def _register(self) -> int:
+        """Often one that the instruction uses already: its two uses must not disturb each other."""
+        used = self._registers
+        again = used and self.random.random() < 0.25
+        used.append(self.random.choice(used) if again else self.random.randrange(8))
+        return used[-1]
 
 
 # ------------------------------------------------------------------------------------ prediction
