@@ -56,6 +56,8 @@ class Erratum:
         return self.emulator == emulator and named and caused and classed
 
 
+NOT_DESCRIBED = (0x1, 0x4, 0x5, 0x9)  # types of descriptors: TSS, 16-bit call gate, task gate
+
 FAR = ("JMP", "CALL", "RETF", "IRETD")
 
 ERRATA = (
@@ -92,6 +94,9 @@ ERRATA = (
     Erratum(
         "Bochs", ("POP Sreg", "POP FS/GS"), "reads only a word of the stack", ("all",), ("ss",)
     ),
+    Erratum(
+        "Bochs", ("PUSHAD",), "pushes until it finds the end of the stack", ("arena",), ("ss",)
+    ),
     Erratum("v86", (), "knows no segment limits and types", ("all",), trap_class=TrapClass.MEMORY),
     Erratum("v86", (), "leaves RF 0 in the frame of a fault", ("RF",)),
     Erratum("v86", FAR, "does not set the accessed bit of a code segment", ("accessed",)),
@@ -124,6 +129,21 @@ ERRATA = (
 
 def ignored(emulator: str, test: Trial) -> set[str]:
     return {name for e in ERRATA if e.fits(emulator, test) for name in e.ignored}
+
+
+def not_described(test: Trial) -> bool:
+    """Whether a far transfer comes to what the description says it refuses, unlike the processor:
+
+    the selector in the error code of its #GP is of a task gate, a 16-bit gate or a TSS at its level.
+    """
+    expected = test.expected
+    if not test.instruction.name.startswith(("JMP", "CALL")) or expected.cause != "gp":
+        return False
+    (selector,) = struct.unpack_from("<H", expected.arena, expected.image_at - 12 - ARENA)
+    if selector & ~7 >= (LDT_BYTES if selector & 4 else GDT_BYTES):
+        return False
+    found = test.setup.descriptor(selector)
+    return found >> 40 & 0x1F in NOT_DESCRIBED and found >> 45 & 3 >= test.setup.ring
 
 
 def found_values(result: bytes) -> dict[str, int]:
@@ -196,7 +216,8 @@ def explain(emulator: str, test: Trial, found: Sequence[str]) -> str:
 
 def disagreements(emulator: Emulator, tests: Sequence[Trial]) -> list[str]:
     """Explanations, the simplest for each instruction first."""
-    asked = [test for test in tests if "all" not in ignored(emulator.name, test)]
+    compared = [test for test in tests if not not_described(test)]
+    asked = [test for test in compared if "all" not in ignored(emulator.name, test)]
     results = emulator.run([test.setup.record() for test in asked])
     first: dict[str, str] = {}
     for test, result in sorted(
@@ -334,7 +355,7 @@ def test_the_sample_reaches_every_way_an_instruction_ends(ia32: Isa) -> None:
     """What is sampled would otherwise say little: every far transfer succeeds and fails."""
     far = ("JMP ptr16:32", "CALL ptr16:32", "RETF", "IRETD", "MOV Sreg, r/m16", "LLDT", "LTR")
 
-    seen = outcomes(list(draw(ia32, 40, SEED, far)))
+    seen = outcomes(list(draw(ia32, 80, SEED, far)))
 
     assert {name: causes >= {"", "gp"} for name, causes in seen.items()} == dict.fromkeys(far, True)
 
