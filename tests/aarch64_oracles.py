@@ -7,6 +7,7 @@ case's level. It lies in a block of its own, which the tables of EL2 map where i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -204,11 +205,9 @@ class Qemu:
         """The elements after it, and the `watched` double words and those of data pages that changed."""
         gdb = self._gdb
         self._to_el2()
-        for address, value in case.memory.items():
-            gdb.write_memory(address, value.to_bytes(8, "little"))
-        gdb.write_memory(case.code, _code(case))
-        image = b"".join(v.to_bytes(8, "little") for v in _loaded(case))
-        gdb.write_memory(_BLOCK, image)
+        places = [(address, v.to_bytes(8, "little")) for address, v in case.memory.items()]
+        block = b"".join(v.to_bytes(8, "little") for v in _loaded(case))
+        gdb.write_places([*places, (case.code, _code(case)), (_BLOCK, block)])
         gdb.write_many(
             {"x0": _BLOCK, "x1": SCTLR_EL2_ONES, "sp": case.state["SP_EL2"], "pc": self._start}
         )
@@ -265,19 +264,21 @@ class Qemu:
     def _memory(self, case: Case, watched: frozenset[int]) -> dict[int, int]:
         gdb = self._gdb
         changed: dict[int, int] = {}
-        for page in DATA_PAGES:
-            image, plain = gdb.read_memory(page, PAGE_BYTES), _data_page(page)
+        pages = gdb.read_places(range(page, page + PAGE_BYTES) for page in DATA_PAGES)
+        for page, image in zip(DATA_PAGES, pages, strict=True):
+            plain = _data_page(page)
             if image != plain:
                 for at in range(0, PAGE_BYTES, 8):
                     if image[at : at + 8] != plain[at : at + 8]:
                         changed[page + at] = int.from_bytes(image[at : at + 8], "little")
                 gdb.write_memory(page, plain)
-        for address in case.memory:
-            now = int.from_bytes(gdb.read_memory(address, 8), "little")
-            if now != case.memory[address]:
+        words = gdb.read_places(range(address, address + 8) for address in case.memory)
+        for (address, before), word in zip(case.memory.items(), words, strict=True):
+            now = int.from_bytes(word, "little")
+            if now != before:
                 changed[address] = now
-            gdb.write_memory(address, bytes(8))
-        gdb.write_memory(case.code, bytes(len(_code(case))))
+        blank = [(address, bytes(8)) for address in case.memory]
+        gdb.write_places([*blank, (case.code, bytes(len(_code(case))))])
         return changed
 
 
@@ -354,6 +355,7 @@ def _value(state: MachineState, name: str) -> int:
     return state.arrays[array][int(index[:-1])] if index else state.scalars[name]
 
 
+@cache
 def _data_page(page: int) -> bytes:
     return bytes(background(page + i) for i in range(PAGE_BYTES))
 

@@ -7,6 +7,7 @@ page is mapped where it lies, in a domain without checks, by every translation t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -193,9 +194,9 @@ class Qemu:
     ) -> tuple[dict[str, int], dict[int, int]]:
         """The elements after it, and the `watched` words and those of data pages that changed."""
         gdb = self._gdb
-        for address, word in case.contents().items():
-            gdb.write_memory(address, word.to_bytes(4, "little"))
-        gdb.write_memory(_BLOCK, b"".join(w.to_bytes(4, "little") for w in _loaded(case.state)))
+        places = [(a, word.to_bytes(4, "little")) for a, word in case.contents().items()]
+        block = b"".join(w.to_bytes(4, "little") for w in _loaded(case.state))
+        gdb.write_places([*places, (_BLOCK, block)])
         self._call(self._load, self._loaded)
         gdb.write("cpsr", _cpsr(case.state))
         own = {f"r{n}": case.state[f"R[{n}]"] for n in range(8)}
@@ -260,18 +261,21 @@ class Qemu:
     def _memory(self, case: Case, watched: frozenset[int]) -> dict[int, int]:
         gdb = self._gdb
         changed: dict[int, int] = {}
-        for page in DATA_PAGES:
-            image, plain = gdb.read_memory(page, PAGE_BYTES), _data_page(page)
+        pages = gdb.read_places(range(page, page + PAGE_BYTES) for page in DATA_PAGES)
+        for page, image in zip(DATA_PAGES, pages, strict=True):
+            plain = _data_page(page)
             if image == plain:
                 continue
             for at in range(0, PAGE_BYTES, 4):
                 if image[at : at + 4] != plain[at : at + 4]:
                     changed[page + at] = int.from_bytes(image[at : at + 4], "little")
             gdb.write_memory(page, plain)
-        for address in watched | case.contents().keys():
-            if address not in changed and not _in_data(address):
-                changed[address] = int.from_bytes(gdb.read_memory(address, 4), "little")
-                gdb.write_memory(address, bytes(4))
+        used = watched | case.contents().keys()
+        others = [a for a in used if a not in changed and not _in_data(a)]
+        words = gdb.read_places(range(address, address + 4) for address in others)
+        for address, word in zip(others, words, strict=True):
+            changed[address] = int.from_bytes(word, "little")
+        gdb.write_places((address, bytes(4)) for address in others)
         before = case.contents()
         rest = {a: before.get(a, _background_word(a)) for a in changed.keys() | before.keys()}
         now = {a: changed.get(a, _background_word(a)) for a in rest}
@@ -352,6 +356,7 @@ def _value(state: MachineState, name: str) -> int:
     return state.arrays[array][int(index[:-1])] if index else state.scalars[name]
 
 
+@cache
 def _data_page(page: int) -> bytes:
     return bytes(background(page + i) for i in range(PAGE_BYTES))
 

@@ -10,7 +10,8 @@ The processor is stopped whenever no call is under way. Register names are those
 XML description; a target without one (mips, sparc ...) names them by number, `"0"`, `"1"` ..., if
 `flat_register_bytes` says how wide the registers of its `g` packet are.
 
-Several requests cost one round trip with `exchange`, `read_many` and `write_many`.
+Several requests cost one round trip with `exchange`, `read_many`, `write_many`, `read_places` and
+`write_places`.
 """
 
 import re
@@ -21,7 +22,7 @@ import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -127,18 +128,29 @@ class QemuGdb:
 
     def read_memory(self, address: int, count: int) -> bytes:
         """`count` bytes as the debugger sees them: virtual, unless `use_physical_memory`."""
-        starts = range(0, count, _CHUNK_BYTES)
-        replies = self.exchange(
-            [f"m{address + at:x},{min(_CHUNK_BYTES, count - at):x}" for at in starts]
-        )
-        return b"".join(_bytes(reply, f"memory at {address:#x}") for reply in replies)
+        return self.read_places([range(address, address + count)])[0]
 
     def write_memory(self, address: int, content: bytes) -> None:
         """Deposit bytes as the debugger sees memory."""
-        chunks = [content[at : at + _CHUNK_BYTES] for at in range(0, len(content), _CHUNK_BYTES)]
+        self.write_places([(address, content)])
+
+    def read_places(self, places: Iterable[range]) -> list[bytes]:
+        """The bytes at each of these addresses, in one round trip."""
+        chunks = [list(_chunks(place)) for place in places]
+        replies = iter(
+            self.exchange([f"m{c.start:x},{len(c):x}" for place in chunks for c in place])
+        )
+        return [
+            b"".join(_bytes(next(replies), f"memory at {c.start:#x}") for c in place)
+            for place in chunks
+        ]
+
+    def write_places(self, contents: Iterable[tuple[int, bytes]]) -> None:
+        """Deposit bytes from each address on, in the order given, in one round trip."""
         self._expect_ok(
-            f"M{address + index * _CHUNK_BYTES:x},{len(chunk):x}:{chunk.hex()}"
-            for index, chunk in enumerate(chunks)
+            f"M{c.start:x},{len(c):x}:{content[c.start - address :][: len(c)].hex()}"
+            for address, content in contents
+            for c in _chunks(range(address, address + len(content)))
         )
 
     def use_physical_memory(self, physical: bool) -> None:
@@ -324,6 +336,11 @@ class QemuGdb:
 def _packet(request: str) -> bytes:
     body = request.encode("latin-1")
     return b"$" + body + b"#%02x" % (sum(body) & 0xFF)
+
+
+def _chunks(place: range) -> Iterator[range]:
+    """What one packet can hold."""
+    return (place[at : at + _CHUNK_BYTES] for at in range(0, len(place), _CHUNK_BYTES))
 
 
 def _bytes(reply: str, what: str) -> bytes:

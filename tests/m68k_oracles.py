@@ -288,7 +288,9 @@ class Qemu:
         registers = {f"D{i}": seen[f"d{i}"] for i in range(8)}
         registers |= {f"A{i}": seen[name] for i, name in enumerate(names[8:])}
         registers |= {"USP": usp, "SSP": ssp, "PC": seen["pc"], "SR": seen["ps"] & IMPLEMENTED}
-        memory = {address: gdb.read_memory(address, 1)[0] for address in sorted(watched)}
+        places = sorted(watched)
+        found = gdb.read_places(range(address, address + 1) for address in places)
+        memory = {address: content[0] for address, content in zip(places, found, strict=True)}
         if awake and self._control:
             gdb.write_many({"ps": 0x2000})
             self._execute(MOVEC_FROM_CONTROL)
@@ -314,8 +316,8 @@ class Qemu:
     def _restore(self, case: Case, written: Iterable[int]) -> None:
         """The background where the instruction wrote, and where an exception may have."""
         spans = [range(CODE, CODE + _LONGEST_BYTES), range(case.ssp - 64, case.ssp)]
-        for span in [*spans, *(range(address, address + 1) for address in written)]:
-            self._gdb.write_memory(span.start, bytes(map(background, span)))
+        spans += [range(address, address + 1) for address in written]
+        self._gdb.write_places((span.start, bytes(map(background, span))) for span in spans)
 
 
 def differences(

@@ -285,7 +285,9 @@ class Qemu:
         shown = gdb.read_many([str(n) for n in range(38)])
         after = {f"r{n}": shown[str(n)] for n in range(1, 32)}
         after |= {"LO": shown["33"], "HI": shown["34"], "PC": shown["37"]}
-        memory = {address: gdb.read_memory(address, 1)[0] for address in sorted(watched)}
+        places = sorted(watched)
+        found = gdb.read_places(range(address, address + 1) for address in places)
+        memory = {address: content[0] for address, content in zip(places, found, strict=True)}
         pages = self._pages(case, watched)
         self._execute(_DUMPER)
         self._kept = dumped = self._dumped()
@@ -296,16 +298,15 @@ class Qemu:
         """Other bytes that changed in the pages of data; memory is put back."""
         found: dict[int, int] = {}
         gdb = self._gdb
-        for page, content in BACKGROUND.items():
-            now = gdb.read_memory(page, PAGE)
+        images = gdb.read_places(range(page, page + PAGE) for page in BACKGROUND)
+        for (page, content), now in zip(BACKGROUND.items(), images, strict=True):
             if now != content:
                 changed = {page + n: b for n, b in enumerate(now) if b != content[n]}
                 found |= {a: b for a, b in changed.items() if a not in watched}
                 gdb.write_memory(page, content)
         spans = [range(case.place, case.place + 4 * len(case.words))]
         spans += [range(a, a + 1) for a in watched if a & -PAGE not in BACKGROUND]
-        for span in spans:
-            gdb.write_memory(span.start, bytes(len(span)))
+        gdb.write_places((span.start, bytes(len(span))) for span in spans)
         return found
 
     def _execute(self, program: int) -> None:

@@ -107,8 +107,7 @@ class Qemu:
         """What QEMU does. No step may go to sleep."""
         gdb = self._gdb
         self._signals(case.before["mip"])
-        for address, word in case.memory.items():
-            gdb.write_memory(address, word.to_bytes(4, "little"))
+        gdb.write_places((a, word.to_bytes(4, "little")) for a, word in case.memory.items())
         registers = {_NAMES[index]: case.before[f"x{index}"] for index in range(1, 32)}
         fixed = self._target.fixed
         csrs = {name: case.before[name] | fixed.get(name, 0) for name in self._csrs}
@@ -225,18 +224,18 @@ class Qemu:
     def _changes(self, case: Case) -> dict[int, int]:
         """What the case changed; puts the background back."""
         changed: dict[int, int] = {}
-        for page, content in self._pages.items():
-            now = self._gdb.read_memory(page, PAGE_BYTES)
+        images = self._gdb.read_places(range(page, page + PAGE_BYTES) for page in self._pages)
+        for (page, content), now in zip(self._pages.items(), images, strict=True):
             if now == content:
                 continue
             for at in range(0, PAGE_BYTES, 4):
                 rest = content[at : at + 4]
                 before = case.memory.get(page + at, int.from_bytes(rest, "little"))
                 self._compare(page + at, now[at : at + 4], before, rest, changed)
-        for address in case.memory:
-            if not _watched(address):
-                word = self._gdb.read_memory(address, 4)
-                self._compare(address, word, case.memory[address], bytes(4), changed)
+        others = [address for address in case.memory if not _watched(address)]
+        words = self._gdb.read_places(range(address, address + 4) for address in others)
+        for address, word in zip(others, words, strict=True):
+            self._compare(address, word, case.memory[address], bytes(4), changed)
         return changed
 
     def _compare(

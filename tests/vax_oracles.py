@@ -100,6 +100,7 @@ class Described:
         self.isa = isa
         self.codec = Codec(isa)
         self.engine = ConcreteEngine(isa)
+        self._latest: tuple[Case, Expectation] | None = None
         self._base = MachineState(isa)
         for address, value in background().items():
             self._base.load_cells(address, value.to_bytes(4, "little"))
@@ -119,6 +120,11 @@ class Described:
 
     def run(self, case: Case) -> Expectation:
         """One instruction, begun again as often as it marks a page as modified."""
+        if self._latest is None or self._latest[0] is not case:
+            self._latest = (case, self._run(case))
+        return self._latest[1]
+
+    def _run(self, case: Case) -> Expectation:
         state = self.state(case)
         decoded = self.codec.decode_cells(case.code)
         assert decoded is not None, f"{case.code.hex()} is an instruction"
