@@ -149,10 +149,11 @@ class _Folding:
         mark = f"{function}@{self._inlined} "
         found: list[Stmt] = []
         passed: _Known = {}
+        assigned = {target_of(statement) for statement in statements(body)}
         for parameter, argument in zip(
             self._specializer.parameters(function), arguments, strict=True
         ):
-            if _constant(argument):
+            if _constant(argument) and parameter.name not in assigned:
                 passed[parameter.name] = argument
             else:
                 found.append(Assign(mark + parameter.name, argument))

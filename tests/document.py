@@ -51,7 +51,7 @@ def run(command: str, folder: Path) -> str:
     programs = folder / ".bin"
     programs.mkdir(exist_ok=True)
     popek = programs / "popek"
-    popek.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m popek.main "$@"\n', encoding="utf-8")
+    popek.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m popek "$@"\n', encoding="utf-8")
     popek.chmod(0o755)
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

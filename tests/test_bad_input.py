@@ -168,7 +168,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
         [
             "bash",
             "-c",
-            f'"{sys.executable}" -m popek.main --help | true; echo "${{PIPESTATUS[0]}}"',
+            f'"{sys.executable}" -m popek --help | true; echo "${{PIPESTATUS[0]}}"',
         ],
         cwd=ROOT,
         capture_output=True,
