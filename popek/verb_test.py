@@ -51,6 +51,7 @@ examples:
   popek test pg74                              200 programs under the strongest strategy
   popek test pg74 --nest 3                     a monitor under a monitor under a monitor
   popek test pg74 --guests 2                   two guests on one machine
+  popek test pg74 --hypothesis                 programs drawn by Hypothesis
   popek test pg74 --mutants --examples 2000    do the tests find faults put into the monitor?
   popek test ia32 --strategy trap-and-emulate --force      see why it was refused
   popek test pg74 --replay popek-failure.json
@@ -89,6 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="on one real machine",
+    )
+    how.add_argument(
+        "--hypothesis",
+        action="store_true",
+        help="let Hypothesis draw the programs (slower, and drawn in other ways)",
     )
     how.add_argument("--mutants", action="store_true", help="test the tests, by broken monitors")
     how.add_argument("--replay", metavar="FILE", type=Path, help="run what was saved before")
@@ -207,8 +213,12 @@ class _Testing:
     # -- what is run
 
     def _campaign(self, trial: Trial) -> ExitStatus:
+        tests = campaign
+        if self.arguments.hypothesis:
+            from refvmm.testing import hypothesis_campaign as tests  # takes 0.3 s to import
+
         with Progress() as progress:
-            failure = campaign(
+            failure = tests(
                 trial,
                 self._programs(trial.size),
                 self.arguments.examples,

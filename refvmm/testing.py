@@ -6,8 +6,11 @@ def test_my_machine_can_be_virtualized() -> None:
     check_virtual_machine("my.isa")
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from refvmm.campaign import Failure, campaign
@@ -15,6 +18,7 @@ from refvmm.derive import derive
 from refvmm.hosting import obstacles
 from refvmm.programs import Programs
 from refvmm.scenario import Scenario
+from refvmm.shrinking import shrink
 from refvmm.strategy import Strategy
 from refvmm.trial import Trial, trial_placement
 from spec.ir import Configuration, Isa
@@ -43,9 +47,53 @@ def check_virtual_machine(
 def scenarios(isa: Isa, configuration: Configuration) -> st.SearchStrategy[Scenario]:
     """Guests for tests by Hypothesis; run them with a `Trial` from `trial_of`."""
     placement = trial_placement(isa, configuration)
-    programs = Programs(isa, configuration, placement.region_size)
+    return _scenarios(Programs(isa, configuration, placement.region_size))
+
+
+def _scenarios(programs: Programs) -> st.SearchStrategy[Scenario]:
     programs.settle()
     return st.randoms(use_true_random=False).map(programs.scenario)
+
+
+def hypothesis_campaign(
+    trial: Trial,
+    programs: Programs,
+    examples: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Failure | None:
+    """As `refvmm.campaign.campaign`, but Hypothesis draws all that is random. It tries small and
+    repeated draws more often, and varies what it drew before; it is several times as slow."""
+    tried = first = 0  # Hypothesis runs once more what failed
+
+    @seeded(seed)
+    @settings(
+        max_examples=examples,
+        phases=[Phase.generate],  # a shorter program is found by `shrink`, which knows programs
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(_scenarios(programs))
+    def run(scenario: Scenario) -> None:
+        nonlocal tried, first
+        tried += 1
+        if trial.run(scenario) is not None:
+            first = first or tried
+            raise _ToldApart(scenario)
+        progress(tried)
+
+    try:
+        run()
+    except _ToldApart as found:
+        return Failure(first, *shrink(trial, found.scenario))
+    return None
+
+
+class _ToldApart(Exception):
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__("the machines differ")
+        self.scenario = scenario
 
 
 def trial_of(isa: Isa, configuration: Configuration, strategy: Strategy) -> Trial:

@@ -181,3 +181,19 @@ def test_mutants_are_listed_with_the_program_that_found_them(popek: Popek) -> No
     assert found["offset dropped@resume"] <= 150
     assert found["bound off by one@function vmm.load32"] is None
     assert result["killed"] == sum(by is not None for by in found.values()) >= 18
+
+
+def test_hypothesis_draws_programs_and_what_it_finds_is_saved(popek: Popek) -> None:
+    status, out, _ = popek("test", "pg74", "--hypothesis", "--examples", "30")
+
+    assert status == 0
+    assert "30 programs" in out and "no difference" in out
+
+    forced = ("--strategy", "trap-and-emulate", "--force", "--save", "found.json")
+    status, out, _ = popek(
+        "test", "pg74_jrst1", "--hypothesis", "--examples", "400", "--seed", "1", *forced
+    )
+    again, replayed, _ = popek("test", "pg74_jrst1", "--replay", "found.json")
+
+    assert (status, again) == (1, 1)
+    assert "jrst1" in out and "jrst1" in replayed
