@@ -4,7 +4,7 @@ This shares no code with the symbolic reading in `checker.classes`; both follow 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from checker.assignment import Assignment
 from checker.components import LOCATION, MEMORY, MODE, Machine, assumptions, swapped_members
@@ -17,7 +17,7 @@ from spec.state import MachineState
 _INTEGERS = Concrete()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Side:
     """One run of the instruction: where it starts, and what happens."""
 
@@ -26,6 +26,17 @@ class Side:
     choices: tuple[int, ...]
     reads: frozenset[tuple[str, int | None]] = frozenset()
     """Elements (with an array's index) that the instruction read itself, if that was watched."""
+    _places: dict[tuple[int, int, Access], int | Trapped] = field(default_factory=dict, repr=False)
+
+    def place(
+        self, engine: ConcreteEngine, address: int, size: int, access: Access
+    ) -> int | Trapped:
+        """Where an access leads before the run; remembered, for one run is compared with many."""
+        key = (address, size, access)
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = engine.look_up(self.before, address, size, access)
+        return found
 
     @property
     def retires(self) -> bool:
@@ -178,8 +189,8 @@ class Replay:
         renamed: dict[int, int] = {}
         back: dict[int, int] = {}
         for address, size, access in touched(one, two):
-            mine = self._engine.look_up(one.before, address, size, access)
-            other = self._engine.look_up(two.before, address, size, access)
+            mine = one.place(self._engine, address, size, access)
+            other = two.place(self._engine, address, size, access)
             if isinstance(mine, Trapped) or isinstance(other, Trapped):
                 if not (isinstance(mine, Trapped) and isinstance(other, Trapped)):
                     return False
@@ -198,8 +209,8 @@ class Replay:
         """Cells of the first and of the second view of one address with other contents: where
         each lies, and what each holds."""
         for address, size, access in touched(one, two):
-            mine = self._engine.look_up(one.before, address, size, access)
-            other = self._engine.look_up(two.before, address, size, access)
+            mine = one.place(self._engine, address, size, access)
+            other = two.place(self._engine, address, size, access)
             if isinstance(mine, Trapped) or isinstance(other, Trapped):
                 continue
             for i in range(size):
@@ -223,8 +234,8 @@ class Replay:
             if held(first, member) != held(second, seen[1][bank]):
                 found.append(bank)
         for address, size, access in touched(one, two):
-            mine = self._engine.look_up(one.before, address, size, access)
-            other = self._engine.look_up(two.before, address, size, access)
+            mine = one.place(self._engine, address, size, access)
+            other = two.place(self._engine, address, size, access)
             if isinstance(mine, Trapped) or isinstance(other, Trapped):
                 continue
             if any(first.cells[mine + i] != second.cells[other + i] for i in range(size)):

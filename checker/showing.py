@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from checker.assignment import Assignment, Evaluation
 from checker.bases import Bases
-from checker.conditions import Conditions
+from checker.conditions import MOST_CELLS, Conditions
 from checker.obligations import About, Log, Obligation, Shown
 from checker.operand_sets import FORM
 from checker.pairs import Pair
 from checker.seeds import joined, near
 from checker.sides import PRIME
-from checker.solve import Solver
+from checker.solve import SOME, Refuted, Solver, Unknown
 from checker.states import Case, Cases, Known
 from checker.subject import CONCRETE
 from checker.substitution import Substitution
@@ -30,6 +30,13 @@ MOST_FORMS = 1
 
 MOST_REMEMBERED = 12
 """Assignments kept that showed something, to try them on the next obligations."""
+
+MOST_HOPELESS = 3
+"""How much more often a search with known operands may run out of time than help, until it is
+left to the other searches."""
+
+MORE = 3 * SOME
+"""Its part of the time where no other search can be made."""
 
 SAMPLES = 160
 """States with any operands that are tried for a question about one run."""
@@ -54,6 +61,7 @@ class Showing:
         self._cases = Cases(self.subject, self.replay)
         self._evaluations: dict[tuple[int, frozenset[tuple[str, int]]], Evaluation] = {}
         self._plain: dict[tuple[int, tuple[Expr, ...]], dict[Term, int] | None] = {}
+        self._hopeless = 0
         self._solved: list[Assignment] = []  # values that showed something, the latest first
 
     def lessened(self, obligation: Obligation, shown: Shown) -> Case:
@@ -160,8 +168,8 @@ class Showing:
             tried.append(left)
             self.log.announce(obligation.name)
             found = self._solver.find(*left)
-            if found is not None:
-                values = joined(seed, found, self.subject.memory.args[0])
+            if isinstance(found, Refuted):
+                values = joined(seed, found.assignment, self.subject.memory.args[0])
                 shown = self.replayed(obligation, pair, values)
                 if shown is not None:
                     return shown
@@ -177,17 +185,25 @@ class Showing:
         pair = self.conditions.pair(obligation, CONCRETE)
         if obligation.about is About.RELATED and pair.touched_cells > MOST_CELLS_IN_FORMS:
             return None
+        last = obligation.about is About.RELATED and pair.touched_cells > MOST_CELLS
+        if self._hopeless >= MOST_HOPELESS and not last:
+            return None
         conditions = self.conditions.together(obligation, pair, obligation.goal(pair), whole=True)
         if conditions is None:
             return None
         for values in self._operands_to_try(obligation, pair, base, fields):
             self.log.announce(obligation.name)
             substitution = Substitution(self.subject.engines.concrete, values)
-            found = self._solver.find(*(substitution.truth(c) for c in conditions))
-            if found is not None:
-                found.symbols.update((field.args[0], value) for field, value in values.items())
-                shown = self.replayed(obligation, pair, found)
+            settled = [substitution.truth(c) for c in conditions]
+            found = self._solver.find(*settled, part=MORE if last else SOME)
+            if isinstance(found, Unknown):
+                self._hopeless += 1
+            if isinstance(found, Refuted):
+                known = {field.args[0]: value for field, value in values.items()}
+                found.assignment.symbols.update(known)
+                shown = self.replayed(obligation, pair, found.assignment)
                 if shown is not None:
+                    self._hopeless -= 1
                     return shown
         return None
 

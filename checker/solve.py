@@ -261,14 +261,14 @@ class Solver:
         symbols = {**found.symbols, **more.symbols}
         return Assignment(symbols, arrays, {**found.results, **more.results})
 
-    def find(self, *conditions: Truth) -> Assignment | None:
-        """Values for which all conditions hold, if some are found soon; for conditions that
-        name most addresses as constants."""
+    def find(self, *conditions: Truth, part: float = SOME) -> Verdict:
+        """Whether all conditions can hold, if that is found soon; for conditions that name most
+        addresses as constants."""
         started = perf_counter()
         self.calls += 1
-        found = self._flat(self._exact, conditions, self._timeout * SOME)
+        found = self._flat(self._exact, conditions, self._timeout * part)
         self.seconds += perf_counter() - started
-        return found.assignment if isinstance(found, Refuted) else None
+        return found
 
     def find_apart(self, *conditions: Truth) -> Assignment | None:
         """Values for which all conditions hold, if some are found soon where no two accesses to
