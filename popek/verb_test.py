@@ -213,18 +213,20 @@ class _Testing:
     # -- what is run
 
     def _campaign(self, trial: Trial) -> ExitStatus:
-        tests = campaign
-        if self.arguments.hypothesis:
-            from refvmm.testing import hypothesis_campaign as tests  # takes 0.3 s to import
-
+        arguments = self.arguments
+        examples: int = arguments.examples
+        programs = self._programs(trial.size)
         with Progress() as progress:
-            failure = tests(
-                trial,
-                self._programs(trial.size),
-                self.arguments.examples,
-                self.arguments.seed,
-                lambda done: progress.show(done, self.arguments.examples, "programs"),
-            )
+
+            def done(number: int) -> None:
+                progress.show(number, examples, "programs")
+
+            if arguments.hypothesis:
+                from refvmm.testing import hypothesis_campaign  # takes 0.3 s to import
+
+                failure = hypothesis_campaign(trial, programs, examples, arguments.seed, done)
+            else:
+                failure = campaign(trial, programs, examples, arguments.seed, done)
         count = trial.count
         if failure is not None:
             self._say(f"  program {failure.number} tells the machines apart")

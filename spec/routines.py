@@ -6,6 +6,7 @@ nothing, `WAITS`, or one trap, and then nothing has changed. Choices are 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeAlias
 
 from spec.concrete import ConcreteEngine
@@ -120,8 +121,13 @@ def _become(runtime: Runtime, post: MachineState) -> None:
             runtime.own(number)[:] = page
 
 
+OFTEN = 12
+"""Runs by the concrete engine that take about as long as to emit and compile what is run."""
+
+
 class EmittedRoutines:
-    """By emitted code; what Python cannot nest so deeply is left to the concrete engine."""
+    """By emitted code; instructions that run seldom, and what Python cannot nest so deeply, are
+    left to the concrete engine."""
 
     def __init__(self, isa: Isa, runtime: Runtime) -> None:
         self._isa = isa
@@ -129,10 +135,10 @@ class EmittedRoutines:
         self._concrete = ConcreteRoutines(isa, runtime)
 
     def instruction(self, instruction: Instruction) -> Routine:
-        try:
-            return emit_instruction(self._isa, self._names, instruction).run
-        except (SyntaxError, RecursionError):
-            return self._concrete.instruction(instruction)
+        return _late(
+            self._concrete.instruction(instruction),
+            lambda: emit_instruction(self._isa, self._names, instruction).run,
+        )
 
     def block(self, block: Block, parameters: Sequence[Local] = ()) -> Routine:
         try:
@@ -151,3 +157,19 @@ class EmittedRoutines:
             return emit_routine(self._isa, {}, self._names, block, parameters, result=result).run
         except (SyntaxError, RecursionError):
             return self._concrete.function(block, parameters, result)
+
+
+def _late(first: Routine, emit: Callable[[], Routine]) -> Routine:
+    """`first`, and what is emitted instead once it was called often."""
+    left, run = OFTEN, first
+
+    def routine(*given: Any) -> Any:
+        nonlocal left, run
+        if left:
+            left -= 1
+            if not left:
+                with suppress(SyntaxError, RecursionError):
+                    run = emit()
+        return run(*given)
+
+    return routine

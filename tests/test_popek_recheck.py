@@ -64,7 +64,7 @@ def test_another_solver_agrees_with_what_a_check_rested_on(
     capsys.readouterr()
     many = len(list(proofs.iterdir()))
 
-    assert main(["recheck", str(proofs), "--solver", "cvc5"]) == 0
+    assert main(["recheck", str(proofs), "--solver", "cvc5", "--timeout", "120"]) == 0
 
     assert f"cvc5 on {many} sets of conditions: {many} impossible as found" in (
         capsys.readouterr().out
