@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from time import process_time
 from typing import assert_never, cast
 
+from checker.alternatives import alternatives
 from checker.answers import Answer
 from checker.assignment import Evaluation
 from checker.combined import Combined, End
@@ -315,11 +316,18 @@ class _Asking:
     def _verdict(
         self, combined: Combined, name: str, failures: list[Failure], assumed: list[Truth]
     ) -> Proved | Refuted | Unknown:
-        """Whether some failure can happen: asked of all at once, and of each if that is too hard."""
+        """Whether some failure can happen: asked of all at once, and of each, in parts, if that is
+        too hard."""
         joint = combined.monitor.any(*(condition for _, condition in failures))
         verdict = self._solve(combined, name, [joint, *assumed])
-        if isinstance(verdict, Unknown) and len(failures) > 1:
-            verdict = self._apart(combined, name, failures, assumed)
+        if isinstance(verdict, Unknown):
+            parts = [
+                (f"{what}, {number}" if number else what, part)
+                for what, condition in failures
+                for number, part in enumerate(alternatives(combined.monitor, condition))
+            ]
+            if len(parts) > 1:
+                verdict = self._apart(combined, name, parts, assumed)
         return verdict
 
     def _apart(
