@@ -321,14 +321,21 @@ class _Asking:
         joint = combined.monitor.any(*(condition for _, condition in failures))
         verdict = self._solve(combined, name, [joint, *assumed])
         if isinstance(verdict, Unknown):
-            parts = [
-                (f"{what}, {number}" if number else what, part)
-                for what, condition in failures
-                for number, part in enumerate(alternatives(combined.monitor, condition))
-            ]
+            parts = [part for failure in failures for part in self._parts(combined, name, failure)]
             if len(parts) > 1:
                 verdict = self._apart(combined, name, parts, assumed)
         return verdict
+
+    def _parts(self, combined: Combined, name: str, failure: Failure) -> list[Failure]:
+        """Failures of which one happens if this one does, which is asked for, too."""
+        what, condition = failure
+        parts = alternatives(combined.monitor, condition)
+        if len(parts) > 1:
+            none = combined.monitor.negate(combined.monitor.any(*parts))
+            other = self._solve(combined, f"{name}: {what}, otherwise", [condition, none])
+            if isinstance(other, Proved):
+                return [(f"{what}, {number}", part) for number, part in enumerate(parts, 1)]
+        return [failure]
 
     def _apart(
         self, combined: Combined, name: str, failures: list[Failure], assumed: list[Truth]
