@@ -13,7 +13,6 @@ from checker.answers import Answer
 from checker.discharge import discharge
 from checker.proving import prove
 from checker.schedule import Progress
-from checker.statements import Triple
 from popek import library, mutant_report
 from popek.exit_status import ExitStatus
 from popek.main import main
@@ -176,6 +175,11 @@ def test_an_interrupted_proof_goes_on_from_what_it_found(tmp_path: Path) -> None
     assert {d.answer for found in third.results for d in found} == {Answer.YES}
 
 
+class _Everything(frozenset[str]):
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
 def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
     isa = load(ROOT / "isas" / "pg74" / "pg74.isa").isa
     assert isa is not None
@@ -183,10 +187,7 @@ def test_a_question_that_is_given_up_is_open_and_not_proved() -> None:
     name = "fetch of 1, virtual mode user"
     (statement,) = [s for s in obligations(monitor, Strategy.TRAP_AND_EMULATE) if s.name == name]
 
-    assert isinstance(statement, Triple)
-    each = (f"{name}: {sentence}" for sentence, _ in statement.show)
-
-    found = discharge(hosted(monitor), statement, skip=frozenset({name, *each}))
+    found = discharge(hosted(monitor), statement, skip=_Everything())
 
     assert [d.answer for d in found] == [Answer.UNKNOWN]
     report = ProofReport("", "", "", "", "", found, (), (), (), False, (), ())
