@@ -33,7 +33,7 @@ Popek = Callable[..., tuple[int, str, str]]
 
 PROVED_UNDER_INTERPRET = (
     *("pg74/", "tiny/", "lc3/", "beta/", "m68k/", "pdp10/", "pdp11/", "mips/", "riscv/"),
-    *("x86/v8086", "ia64/", "aarch64/", "arm/armv7a"),
+    *("x86/v8086", "ia64/", "aarch64/", "arm/armv7a", "vax/"),
 )
 """How their names begin; docs/prove.md says what became of the others."""
 
