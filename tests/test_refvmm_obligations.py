@@ -180,8 +180,11 @@ def test_a_store_one_past_the_region_is_refuted() -> None:
 
     found = refutations(with_function(monitor, "vmm.store16", larger), DIRECT, about("ST"))
 
-    assert any(group is Group.EMULATE for group, _ in found)
-    assert all(shown is not None for shown in found.values())
+    modes = {name.removeprefix("ST in virtual mode ") for _, name in found}
+    assert modes == {mode for mode, _ in monitor.description.mode.members}
+    assert {group for group, _ in found} == {Group.EMULATE}
+    # Z3's model may store past the region what is there already: then no run shows it.
+    assert any(shown is not None for shown in found.values())
 
 
 def test_a_trap_reflected_with_another_cause_is_refuted() -> None:
