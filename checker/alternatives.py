@@ -6,6 +6,9 @@ from checker.terms import Op, Term, Truth
 MOST = 64
 """Conditions that one is taken apart into; what would be more stays together."""
 
+_DEPTH = 200
+"""How deeply conditions are looked into; Python would not nest much deeper."""
+
 
 def alternatives(folding: Folding, condition: Truth) -> list[Truth]:
     """Conditions of which one holds exactly if this one does: what it says of several things with
@@ -38,4 +41,4 @@ def alternatives(folding: Folding, condition: Truth) -> list[Truth]:
             return [folding.both(one, other) for one in first for other in second]
         return []
 
-    return found(condition, False, MOST)
+    return found(condition, False, _DEPTH)

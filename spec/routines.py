@@ -122,7 +122,7 @@ def _become(runtime: Runtime, post: MachineState) -> None:
 
 
 OFTEN = 12
-"""Runs by the concrete engine that take about as long as to emit and compile what is run."""
+"""Runs by the concrete engine before an instruction is emitted: compiling it takes as long as many."""
 
 
 class EmittedRoutines:

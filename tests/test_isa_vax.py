@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from checker.answers import Answer
+from checker.discharge import discharge
+from checker.proof import Group
 from refvmm.derive import derive
 from refvmm.lockstep import lockstep
+from refvmm.obligations import hosted, obligations
 from refvmm.strategy import Strategy
 from refvmm.virtual_machine import VirtualMachine
 from refvmm.vm_map import Placement, place
@@ -194,3 +198,17 @@ def test_change_mode_never_goes_outwards() -> None:
 
         assert (bare.pc, bare.state.scalars["CUR"]) == (0x6000, entered)
         assert bare.state.scalars["PRV"] == mode
+
+
+@pytest.mark.parametrize("name", ["vax", "vax_vm"])
+def test_what_the_monitor_keeps_of_the_real_machine_makes_its_invariants_hold(name: str) -> None:
+    """The architecture allows no other IPL and previous mode while a guest runs."""
+    isa = load(ISAS / f"{name}.isa").isa
+    assert isa is not None
+    monitor = derive(isa, isa.configurations[0])
+    context = hosted(monitor)
+    asked = [s for s in obligations(monitor, Strategy.INTERPRET) if s.group is Group.START]
+
+    answers = [d.answer for statement in asked for d in discharge(context, statement)]
+
+    assert answers == [Answer.YES] * len(isa.mode.members)
